@@ -1,0 +1,151 @@
+package query
+
+import "github.com/parley-backend/parley/parse"
+
+// Node is a condition on an object: And, Or, Nor, *Constraint, *RelatedTo or *SubQuery.
+// A nil Node admits every object.
+type Node interface{ isNode() }
+
+type (
+	// And holds when all of its nodes hold; an empty And always holds.
+	And []Node
+	// Or holds when one of its nodes holds; an empty Or never holds.
+	Or []Node
+	// Nor holds when none of its nodes holds.
+	Nor []Node
+)
+
+// Constraint is one operator on one field.
+type Constraint struct {
+	// Key is the field as the client wrote it: "name", or "profile.age" into an Object or Array.
+	Key string
+	Op  Operator
+	// Arg is the operand; its Go type is fixed by Op, see the table of operators.
+	Arg any
+}
+
+// Operator is one of the operators of the query language.
+type Operator uint8
+
+// The operators and the Go type of their operand.
+const (
+	Eq            Operator = iota + 1 // any value; nil matches null and missing; on an Array field also "contains"
+	Ne                                // any value; also matches missing
+	Lt                                // number, string, Date
+	Lte                               //
+	Gt                                //
+	Gte                               //
+	In                                // []any, may hold nil
+	Nin                               // []any
+	Exists                            // bool
+	All                               // []any; elements all values or all *Regex
+	ContainedBy                       // []any
+	Match                             // *Regex: $regex with $options
+	Search                            // *Text: $text
+	Near                              // *NearSphere: also orders by distance
+	WithinBox                         // Box
+	WithinPolygon                     // parse.Polygon (closed)
+	WithinSphere                      // Sphere
+	Intersects                        // parse.GeoPoint: the polygon of the field holds the point
+	StartsWith                        // string: internal, an anchored literal prefix
+)
+
+// SubQuery is a constraint whose operand is another query. Whoever runs the query resolves it, with the rights of
+// the caller, into In or Nin before the tree reaches an adapter.
+type SubQuery struct {
+	Key string
+	// Negated: $notInQuery, $dontSelect.
+	Negated bool
+	// Select is the field of the sub-query's objects whose values are compared ($select, $dontSelect);
+	// "" compares pointers to the objects ($inQuery, $notInQuery).
+	Select string
+	Find   Find
+}
+
+// RelatedTo holds for the members of the relation Key of Object.
+type RelatedTo struct {
+	Object parse.Pointer
+	Key    string
+}
+
+func (And) isNode()         {}
+func (Or) isNode()          {}
+func (Nor) isNode()         {}
+func (*Constraint) isNode() {}
+func (*SubQuery) isNode()   {}
+func (*RelatedTo) isNode()  {}
+
+// Find is a whole query: which objects of a class, in which order, how many, with which fields.
+type Find struct {
+	ClassName string
+	Where     Node
+	Order     []Order
+	Skip      int
+	// Limit is the most objects to return; negative means no limit.
+	Limit int
+	// Keys, when not nil, are the only fields to return besides objectId, createdAt, updatedAt and ACL. Dotted keys reach into included objects.
+	Keys []string
+	// ExcludeKeys are fields not to return.
+	ExcludeKeys []string
+	// Include are the paths of pointers to be replaced by their objects; a prefix stands before its extensions.
+	Include []Path
+	// Count asks for the number of matching objects besides the objects.
+	Count bool
+	// RedirectClassNameForKey runs the query on the target class of this Relation or Pointer field.
+	RedirectClassNameForKey string
+	// Explain asks for the plan of the database instead of objects.
+	Explain bool
+	// Hint and Comment are handed to the database where it has a use for them.
+	Hint    any
+	Comment string
+	// ReadPreference names a kind of replica (PRIMARY, SECONDARY, …); "" is the default of the database.
+	ReadPreference, IncludeReadPreference, SubqueryReadPreference string
+}
+
+// Path is a dotted key, split.
+type Path []string
+
+// Order is one sort key. Key "$score" is the rank of a $text search.
+type Order struct {
+	Key        string
+	Descending bool
+}
+
+// Regex is the operand of $regex.
+type Regex struct {
+	Pattern string
+	// Options is a subset of "imsxu".
+	Options string
+}
+
+// Text is the operand of $text.
+type Text struct {
+	Term               string
+	Language           string
+	CaseSensitive      bool
+	DiacriticSensitive bool
+}
+
+// NearSphere is the operand of $nearSphere.
+type NearSphere struct {
+	Point parse.GeoPoint
+	// MaxRadians bounds the distance on the sphere; negative means no bound.
+	MaxRadians float64
+	// MinRadians is the least distance, 0 for none.
+	MinRadians float64
+}
+
+// Box is the operand of $within $box: the corners south-west and north-east.
+type Box struct{ SouthWest, NorthEast parse.GeoPoint }
+
+// Sphere is the operand of $geoWithin $centerSphere.
+type Sphere struct {
+	Center  parse.GeoPoint
+	Radians float64
+}
+
+// EarthRadius in kilometres and miles, as Parse converts distances to radians.
+const (
+	EarthRadiusKilometers = 6371.0
+	EarthRadiusMiles      = 3958.8
+)

@@ -1,0 +1,129 @@
+// Package storage is the contract between Parley and a database.
+//
+// An adapter stores objects and finds them. It never sees a caller, an ACL or a trigger: it gets a finished query.
+// An object at this level holds the stored form: no field "ACL" but the arrays "_rperm" and "_wperm" (absent for a public
+// object), no Relation (members live in the class "_Join:field:Class" with the String fields relatedId and owningId),
+// and whatever internal fields the system classes have ([schema.Internal]). createdAt and updatedAt are parse.Date.
+//
+// storage/memory is the reference; storage/storagetest is the suite that every adapter passes.
+package storage
+
+import (
+	"context"
+	"iter"
+
+	"github.com/parley-backend/parley/parse"
+	"github.com/parley-backend/parley/query"
+	"github.com/parley-backend/parley/schema"
+)
+
+// Store reads and writes objects. It is an [Adapter], or a transaction of one.
+// All methods are safe for concurrent use on an Adapter; inside a transaction they are called one at a time.
+//
+// The class argument is always the current schema of the class. A class whose [schema.Class] exists but which the
+// database has never seen behaves as empty. Errors are of type *[Error] with one of the kinds below.
+type Store interface {
+	// Find visits the objects that match q.Where in q.Order (ties by objectId), after q.Skip, at most q.Limit of them
+	// (negative: all). Only the top-level fields of q.Keys (plus objectId, createdAt, updatedAt, _rperm, _wperm) need be
+	// there when q.Keys is not nil. Sub-queries, relations and include are resolved before: q.Where holds none.
+	// An error ends the sequence. The visitor may keep the objects and must not call the Store of a transaction while it iterates.
+	Find(ctx context.Context, class *schema.Class, q *query.Find) iter.Seq2[*parse.Object, error]
+
+	// Count returns how many objects match.
+	Count(ctx context.Context, class *schema.Class, where query.Node) (int64, error)
+
+	// Create stores new objects, all or none. Each has an objectId. A clash with a unique index is a Duplicate error.
+	Create(ctx context.Context, class *schema.Class, objects ...*parse.Object) error
+
+	// Update applies the changes to the objects that match, at most limit of them (negative: all), and returns them as they are
+	// afterwards, in no special order. No match is not an error. Each object changes atomically: of concurrent updates none is lost.
+	Update(ctx context.Context, class *schema.Class, where query.Node, changes Changes, limit int) ([]*parse.Object, error)
+
+	// Delete removes the objects that match, at most limit of them (negative: all), and returns how many there were.
+	Delete(ctx context.Context, class *schema.Class, where query.Node, limit int) (int64, error)
+}
+
+// Changes are what an update does to each matching object: the name of a field, or a dotted key into an Object or Array
+// field, and its new value or a [parse.Op] (never a relation operator). They are applied in order.
+type Changes = *parse.Map
+
+// Adapter is a database that holds the objects of one application.
+type Adapter interface {
+	Store
+
+	// Transact runs fn in a transaction: its writes become visible together when fn returns nil, and never when it
+	// returns an error or panics. Transactions are serializable with respect to each other.
+	// A Transient error means that the whole may be tried again. Transactions do not nest.
+	Transact(ctx context.Context, fn func(ctx context.Context, tx Store) error) error
+
+	// Classes returns the stored schema of all classes.
+	Classes(ctx context.Context) ([]*schema.Class, error)
+	// SaveClass creates a class, or turns the stored one into the given: fields and indexes that are new are added, those that
+	// are gone are dropped together with their values. The caller has checked that the change is legal ([schema.Change]);
+	// fields never change their type. Two nodes may save the same class at once; the result is the union of what they add.
+	// A unique index over values that clash is a Duplicate error and changes nothing.
+	SaveClass(ctx context.Context, class *schema.Class) error
+	// DropClass removes a class with its objects and the join classes of its relations. A missing class is no error.
+	DropClass(ctx context.Context, class string) error
+
+	// Capabilities tells what this database can do.
+	Capabilities() Capabilities
+	// Ping tells whether the database answers.
+	Ping(ctx context.Context) error
+	// Close finishes what was begun and releases everything. No other method may be called afterwards.
+	Close() error
+}
+
+// Explainer is an Adapter that can show how it would run a query, as one JSON value.
+type Explainer interface {
+	Explain(ctx context.Context, class *schema.Class, q *query.Find) (any, error)
+}
+
+// Backuper is an Adapter that can copy its live database into a new file.
+type Backuper interface {
+	Backup(ctx context.Context, file string) error
+}
+
+// Capabilities says as data what an adapter can do.
+type Capabilities struct {
+	// Name of the database for logs and explain: "sqlite", "memory", "postgres".
+	Name string
+	// Durable: an acknowledged write survives a crash of the process and of the machine.
+	Durable bool
+	// Transactions: Transact is all or nothing.
+	Transactions bool
+	// Shared: other processes may write to the same database.
+	Shared bool
+}
+
+// Kind classes an error of an adapter. The list is closed.
+type Kind uint8
+
+// The kinds.
+const (
+	// Unavailable: the database does not answer, is locked, its disk is full. Nothing of the write was stored.
+	Unavailable Kind = iota + 1
+	// Duplicate: a unique index refused the write.
+	Duplicate
+	// Transient: a conflict between transactions; try again.
+	Transient
+	// Unsupported: the database cannot run this query.
+	Unsupported
+	// Corrupt: the database is damaged, or was written by a newer version.
+	Corrupt
+	// Internal: a defect of the adapter.
+	Internal
+)
+
+// Error is an error of an adapter.
+type Error struct {
+	Kind Kind
+	// Op is the method that failed, as "sqlite.Create".
+	Op string
+	// Class that was worked on; may be "".
+	Class string
+	// Fields of the index that refused a Duplicate, when known.
+	Fields []string
+	// Err is the cause, for logs only: it never reaches a client.
+	Err error
+}
