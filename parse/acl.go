@@ -56,3 +56,41 @@ func ACLOf(readers, writers []string) ACL {
 	}
 	return a
 }
+
+// ACLFromMap reads the wire form of the member "ACL" of an object, {"*":{"read":true}, …}. Only true flags count, and
+// an entry without one grants nothing and is not kept. An ACL that names the unresolved user of an unsaved object is
+// code 123; an entry or a flag of another shape is code 107.
+func ACLFromMap(m *Map) (ACL, error) {
+	a := make(ACL, m.Len())
+	for name, entry := range m.All() {
+		if name == "*unresolved" {
+			if truthy(entry) {
+				return nil, Errorf(InvalidACL, "Invalid ACL.")
+			}
+			continue
+		}
+		flags, ok := entry.(*Map)
+		if !ok {
+			return nil, Errorf(InvalidJSON, "Invalid ACL: the entry of %q is not an object.", name)
+		}
+		var x Access
+		for flag, v := range flags.All() {
+			set, ok := v.(bool)
+			if !ok && v != nil {
+				return nil, Errorf(InvalidJSON, "Invalid ACL: %q of %q is not a Boolean.", flag, name)
+			}
+			switch flag {
+			case "read":
+				x.Read = set
+			case "write":
+				x.Write = set
+			default:
+				return nil, Errorf(InvalidJSON, "Invalid ACL: %q of %q is no access right.", flag, name)
+			}
+		}
+		if x != (Access{}) {
+			a[name] = x
+		}
+	}
+	return a, nil
+}
