@@ -135,7 +135,7 @@ var codeNames = map[Code]string{
 	ExceededQuota:          "EXCEEDED_QUOTA",
 	ScriptFailed:           "SCRIPT_FAILED",
 	ValidationError:        "VALIDATION_ERROR",
-	HookError:              "INVALID_IMAGE_DATA",
+	HookError:              "HOOK_ERROR", // INVALID_IMAGE_DATA to the SDKs; servers use it for webhooks
 	InvalidImageData:       "INVALID_IMAGE_DATA",
 	UnsavedFile:            "UNSAVED_FILE_ERROR",
 	InvalidPushTime:        "INVALID_PUSH_TIME_ERROR",

@@ -47,6 +47,8 @@ func AppendJSON(dst []byte, v any) []byte {
 		}
 		dst = append(dst, `"__type":"Object","className":`...)
 		return append(AppendString(dst, v.ClassName), '}')
+	case Bare:
+		return AppendObject(dst, v.Object)
 	case Op:
 		return appendOp(dst, v)
 	case int:
@@ -60,6 +62,9 @@ func AppendJSON(dst []byte, v any) []byte {
 	}
 	panic(fmt.Sprintf("parse.AppendJSON: %T is not a value", v))
 }
+
+// Bare is an object inside an answer that is written as [AppendObject] does: an element of the results of a find.
+type Bare struct{ *Object }
 
 // AppendObject appends an object as it stands in an answer: its fields alone, without "__type" and "className".
 // In both forms createdAt and updatedAt are bare ISO strings and an ACL is written as its entries.

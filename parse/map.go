@@ -174,7 +174,7 @@ func (m *Map) reindex() {
 	}
 }
 
-// Clone returns a deep copy of a value.
+// Clone returns a deep copy of a value or an [Op].
 func Clone(v any) any {
 	switch v := v.(type) {
 	case *Map:
@@ -182,22 +182,42 @@ func Clone(v any) any {
 	case *Object:
 		return v.Clone()
 	case []any:
-		c := make([]any, len(v))
-		for i := range v {
-			c[i] = Clone(v[i])
-		}
-		return c
+		return cloneList(v)
 	case Polygon:
 		return slices.Clone(v)
 	case Bytes:
 		return slices.Clone(v)
 	case ACL:
 		return v.Clone()
+	case Add:
+		return Add{cloneList(v.Objects)}
+	case AddUnique:
+		return AddUnique{cloneList(v.Objects)}
+	case Remove:
+		return Remove{cloneList(v.Objects)}
+	case AddRelation:
+		return AddRelation{slices.Clone(v.Objects)}
+	case RemoveRelation:
+		return RemoveRelation{slices.Clone(v.Objects)}
+	case Batch:
+		c := Batch{Ops: make([]Op, len(v.Ops))}
+		for i := range v.Ops {
+			c.Ops[i] = Clone(v.Ops[i]).(Op)
+		}
+		return c
 	}
 	return v
 }
 
-// Equal tells whether two values are the same: the order of the members of an Object does not matter,
+func cloneList(list []any) []any {
+	c := make([]any, len(list))
+	for i := range list {
+		c[i] = Clone(list[i])
+	}
+	return c
+}
+
+// Equal tells whether two values, or two of type [Op], are the same: the order of the members of an Object does not matter,
 // the order of an Array does. Files are equal by name.
 func Equal(a, b any) bool {
 	switch a := a.(type) {
@@ -222,10 +242,9 @@ func Equal(a, b any) bool {
 	case File:
 		b, ok := b.(File)
 		return ok && a.Name == b.Name
+	case Op:
+		b, ok := b.(Op)
+		return ok && OpMap(a).Equal(OpMap(b))
 	}
-	switch b.(type) { // uncomparable dynamic types on the right would make == panic
-	case []any, Polygon, Bytes, ACL:
-		return false
-	}
-	return a == b
+	return a == b // of two different types, comparable or not, this is false
 }
