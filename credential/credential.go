@@ -1,0 +1,320 @@
+package credential
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Credential owns one secret and its versions: it fetches, validates, caches,
+// refreshes, rotates and revokes them, and answers whether a presented value is
+// one of them. It lives outside all request state; one goroutine keeps it fresh,
+// and any number of goroutines read from its snapshot without a lock.
+type Credential struct {
+	cfg        Config
+	info       Info
+	timing     timing
+	previous   int
+	installKey Secret
+	salt       [saltSize]byte
+	epoch      time.Time
+
+	snap     atomic.Pointer[snapshot]
+	suspect  atomic.Bool  // the latest attempt failed
+	nextAt   atomic.Int64 // instant.mono of the next attempt, 0 if none is planned
+	lastUse  atomic.Int64 // instant.mono of the latest verification, for on-demand sources
+	resting  atomic.Bool  // an on-demand source is not asked because nobody asks us
+	counters counters
+	miss     missGuard
+
+	wake   chan struct{}
+	ctx    context.Context
+	cancel context.CancelFunc
+	work   sync.WaitGroup
+
+	mu        sync.Mutex // guards what follows, and every replacement of snap
+	state     lifecycle
+	health    health
+	ttl       time.Duration // with the store's hint
+	flight    *flight
+	again     bool          // fetch once more after the flight: something changed meanwhile
+	lastStart time.Duration // instant.mono of the latest fetch, valid if fetched
+	fetched   bool
+	lastFetch time.Time
+	hung      *call // the fetch that was abandoned and has not returned
+	wanted    uint64
+	wantTries int
+	refused   refusal
+	revoked   []Tombstone
+	listeners []*listener
+	notify    sync.Mutex // serialises listeners
+}
+
+type lifecycle uint8
+
+const (
+	made lifecycle = iota
+	running
+	stopped
+)
+
+// New makes a credential. It reads an Immutable source at once, and does no other
+// I/O: that is Start's part. A credential in a Set leaves it again if New fails.
+func New(cfg Config) (*Credential, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	if cfg.Role == "" {
+		cfg.Role = cfg.Name
+	}
+	c := &Credential{cfg: cfg, info: cfg.Source.Info(), previous: cfg.Previous, installKey: cfg.InstallKey, epoch: time.Now(), wake: make(chan struct{}, 1)}
+	c.timing = cfg.timing(c.info)
+	c.ttl = c.timing.ttl
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	if c.previous == 0 {
+		c.previous = defaultPrevious
+	}
+	if c.installKey.Len() == 0 {
+		random := make([]byte, 32)
+		_, _ = rand.Read(random) // never fails
+		c.installKey = NewSecret(random)
+	}
+	_, _ = rand.Read(c.salt[:])
+	c.snap.Store(newSnapshot(&set{}, 0))
+	if err := cfg.Set.join(c); err != nil {
+		return nil, err
+	}
+	if err := c.prepare(); err != nil {
+		c.cancel()
+		cfg.Set.leave(c)
+		return nil, err
+	}
+	return c, nil
+}
+
+// prepare loads the revocations and reads an immutable source.
+func (c *Credential) prepare() error {
+	ctx, cancel := context.WithTimeout(c.ctx, c.timing.fetchTimeout)
+	defer cancel()
+	if err := c.loadRevoked(ctx); err != nil {
+		return err
+	}
+	for _, warning := range c.lint() {
+		c.emit(Event{Kind: EventLint, Message: warning})
+	}
+	if !c.info.Immutable {
+		return nil
+	}
+	c.counters.fetches.Add(1)
+	payload, err := c.cfg.Source.Fetch(ctx)
+	c.mu.Lock()
+	began := c.now()
+	c.lastFetch = began.time()
+	failure, events := c.absorb(began, payload, err)
+	c.mu.Unlock()
+	c.emit(events...)
+	if failure != nil {
+		return failure
+	}
+	if !c.cfg.Present {
+		c.cfg.Source = nil // a literal's value need not stay in memory for our sake
+	}
+	return nil
+}
+
+// lint returns what is configured and cannot have an effect.
+func (c *Credential) lint() []string {
+	warnings := slices.Clone(c.info.Warnings)
+	if c.info.Immutable && (c.cfg.TTL > 0 || c.cfg.Overlap > 0) {
+		warnings = append(warnings, "ttl and overlap have no effect: a "+c.info.Scheme+" source never changes while the process runs")
+	}
+	if c.timing.overlap > 0 && c.timing.overlap < c.timing.ttl {
+		warnings = append(warnings, "overlap is shorter than ttl: a replaced version may end before another node has noticed")
+	}
+	return warnings
+}
+
+// Name returns the name of the credential.
+func (c *Credential) Name() string { return c.cfg.Name }
+
+// Start begins to fetch and, depending on Config.Startup, waits for material. Of
+// ctx it uses the end of that wait only; what runs in the background runs until
+// Stop. A second Start does nothing; after Stop, or when it fails, the credential
+// cannot be started again.
+func (c *Credential) Start(ctx context.Context) error {
+	c.mu.Lock()
+	switch {
+	case c.state == stopped:
+		c.mu.Unlock()
+		return Errorf(Misconfigured, "started after it was stopped").about(c.cfg.Name)
+	case c.state == running || c.info.Immutable:
+		c.state = running
+		c.mu.Unlock()
+		return nil
+	}
+	c.state = running
+	c.work.Add(1)
+	go c.run()
+	if watcher, ok := c.cfg.Source.(Watcher); ok {
+		c.work.Add(1)
+		go c.watch(watcher)
+	}
+	c.mu.Unlock()
+	c.emit(Event{Kind: EventStarted})
+	if err := c.begin(ctx); err != nil {
+		c.Stop()
+		return err
+	}
+	return nil
+}
+
+// begin carries out the startup policy.
+func (c *Credential) begin(ctx context.Context) error {
+	if c.cfg.Startup == Lazy {
+		return nil
+	}
+	deadline, cancel := context.WithTimeout(ctx, c.timing.startupWait)
+	defer cancel()
+	for {
+		failure := c.await(deadline, false, minGap)
+		if failure == nil || failure.Class == Misconfigured {
+			return failure.orNil()
+		}
+		if c.cfg.Startup == Degraded {
+			return ctx.Err()
+		}
+		if failure.Class != Unavailable {
+			return failure
+		}
+		if !c.untilRetry(deadline) {
+			if err := c.lastFailure(); err != nil { // says more than "timed out"
+				return err
+			}
+			return failure
+		}
+	}
+}
+
+// orNil returns an untyped nil for a nil *Error.
+func (e *Error) orNil() error {
+	if e == nil {
+		return nil
+	}
+	return e
+}
+
+// Stop ends everything in the background and returns when it has ended; a source
+// that ignores its context is left behind. Verification goes on working with
+// what is in memory, for as long as it is trusted. Further calls do nothing.
+func (c *Credential) Stop() {
+	c.mu.Lock()
+	was := c.state
+	c.state = stopped
+	c.cancel() // under the lock: launch starts no goroutine after it
+	c.mu.Unlock()
+	c.work.Wait()
+	if was == running && !c.info.Immutable {
+		c.emit(Event{Kind: EventStopped})
+	}
+}
+
+// Refresh fetches now and returns how it went. The reading begins after Refresh was
+// called: what was stored before the call is seen.
+func (c *Credential) Refresh(ctx context.Context) error {
+	if c.info.Immutable {
+		return nil
+	}
+	return c.await(ctx, true, pushGap).orNil()
+}
+
+// Tombstone records that a version was revoked: by its id and by a keyed digest
+// of its value, so that the same value is refused under another id too. It holds
+// nothing secret.
+type Tombstone struct {
+	VersionID string    `json:"versionId"`
+	Mark      string    `json:"mark,omitempty"` // hex HMAC-SHA256 of the value under the install key; without it the id decides
+	Revoked   time.Time `json:"revoked"`
+}
+
+// A Store keeps revocations beyond the life of the process, and may share them
+// between nodes.
+type Store interface {
+	// Load returns what was saved for the credential, nothing if nothing was.
+	Load(ctx context.Context, credential string) ([]Tombstone, error)
+	// Save returns when the tombstone is durable.
+	Save(ctx context.Context, credential string, tombstone Tombstone) error
+}
+
+// Revoke refuses a version for good, named by its id or fingerprint: at once,
+// overlap or not, and whatever the source says from now on. With a Store the
+// revocation is durable before Revoke returns nil. When it returns an error nothing
+// has changed.
+func (c *Credential) Revoke(ctx context.Context, versionID string) error {
+	named := func(v *version) bool { return v.id == versionID || v.fingerprint == versionID }
+	c.mu.Lock()
+	known := c.snap.Load().set
+	var target *version
+	for _, list := range [][]version{known.live, known.dead} {
+		if i := slices.IndexFunc(list, func(v version) bool { return named(&v) }); i >= 0 && target == nil {
+			target = &list[i]
+		}
+	}
+	c.mu.Unlock()
+	if target == nil {
+		return Errorf(Missing, "no such version").about(c.cfg.Name)
+	}
+	tombstone := Tombstone{VersionID: target.id, Mark: hex.EncodeToString(target.mark[:]), Revoked: c.now().time().UTC()}
+	if c.cfg.Store != nil {
+		if err := c.cfg.Store.Save(ctx, c.cfg.Name, tombstone); err != nil {
+			return asError(err).about(c.cfg.Name)
+		}
+	}
+	c.Revoked(tombstone)
+	return nil
+}
+
+// Revoked takes in a revocation that was made durable elsewhere, by another node
+// for instance. The version need not be known here yet.
+func (c *Credential) Revoked(tombstone Tombstone) {
+	c.mu.Lock()
+	c.revoked = append(c.revoked, tombstone)
+	before := c.snap.Load()
+	next, changes := before.end(Revoked, c.now(), c.isRevoked)
+	_ = c.cfg.Set.claim(c, next.live) // fewer than before: cannot collide
+	after := before.with(next, len(changes) > 0)
+	c.snap.Store(after)
+	events := c.tell(after, changes)
+	c.mu.Unlock()
+	c.emit(events...)
+	c.changed(before, after)
+}
+
+func (c *Credential) loadRevoked(ctx context.Context) error {
+	if c.cfg.Store == nil {
+		return nil
+	}
+	tombstones, err := c.cfg.Store.Load(ctx, c.cfg.Name)
+	if err != nil {
+		return asError(err).about(c.cfg.Name)
+	}
+	c.revoked = tombstones
+	return nil
+}
+
+// isRevoked is called with c.mu held, or before c is shared.
+func (c *Credential) isRevoked(v *version) bool {
+	if len(c.revoked) == 0 {
+		return false
+	}
+	mark := hex.EncodeToString(v.mark[:])
+	return slices.ContainsFunc(c.revoked, func(t Tombstone) bool {
+		if t.Mark == "" {
+			return t.VersionID == v.id
+		}
+		return t.Mark == mark
+	})
+}

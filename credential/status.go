@@ -1,0 +1,124 @@
+package credential
+
+import "time"
+
+// Status is everything about a credential but its value: for a status command,
+// an endpoint, a readiness check and a collector of metrics.
+type Status struct {
+	Name       string          `json:"name"`
+	Role       string          `json:"role"`
+	Kind       Kind            `json:"kind"`
+	Source     Info            `json:"source"`
+	Condition  Condition       `json:"condition"`
+	Ready      bool            `json:"ready"`    // fresh or stale, with a live version; or lazy and not asked for yet
+	Degraded   bool            `json:"degraded"` // ready, but stale or failing
+	Suspect    bool            `json:"suspect"`  // the latest attempt failed
+	Invalid    bool            `json:"invalid"`  // … because the reading was refused
+	Hanging    bool            `json:"hanging"`  // a fetch that ignored its time-out has not returned
+	Failures   int             `json:"failures"` // attempts failed in a row
+	LastError  string          `json:"lastError,omitempty"`
+	Class      Class           `json:"class"` // of LastError
+	TTL        time.Duration   `json:"ttl"`   // nanoseconds, like Age
+	Age        time.Duration   `json:"age"`
+	LastFetch  time.Time       `json:"lastFetch,omitzero"`
+	NextFetch  time.Time       `json:"nextFetch,omitzero"`
+	Generation uint64          `json:"generation"`
+	Versions   []VersionStatus `json:"versions"` // live ones first
+	Counters   Counters        `json:"counters"`
+}
+
+// VersionStatus is one version in a Status.
+type VersionStatus struct {
+	ID          string    `json:"id"`
+	Fingerprint string    `json:"fingerprint"` // 48 bits of an HMAC under the install key
+	State       State     `json:"state"`
+	Created     time.Time `json:"created,omitzero"`  // by the source
+	Since       time.Time `json:"since"`             // in this state, as noticed here
+	Deadline    time.Time `json:"deadline,omitzero"` // when acceptance ends
+	NotBefore   time.Time `json:"notBefore,omitzero"`
+	NotAfter    time.Time `json:"notAfter,omitzero"`
+	LastUsed    time.Time `json:"lastUsed,omitzero"`
+	Uses        uint64    `json:"uses"`
+}
+
+// Counters count from the making of a Credential.
+type Counters struct {
+	Fetches          uint64               `json:"fetches"`
+	Failures         uint64               `json:"failures"`
+	Abandoned        uint64               `json:"abandoned"`
+	AcceptedCurrent  uint64               `json:"acceptedCurrent"`
+	AcceptedPrevious uint64               `json:"acceptedPrevious"`
+	Decisions        map[Reason]uint64    `json:"decisions"`   // answers given, by reason
+	MissFetches      uint64               `json:"missFetches"` // caused by an unknown key
+	MissLimited      uint64               `json:"missLimited"` // not caused: the limit was reached
+	Changes          map[EventKind]uint64 `json:"changes"`     // of versions
+}
+
+// Status returns the present status.
+func (c *Credential) Status() Status {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	at := c.now()
+	snap := c.snap.Load()
+	age := snap.age(at)
+	s := Status{
+		Name: c.cfg.Name, Role: c.cfg.Role, Kind: c.cfg.Kind, Source: c.info,
+		Condition: snap.condition(age), Suspect: c.health.failures > 0, Hanging: c.hung != nil, Failures: c.health.failures,
+		TTL: c.ttl, Age: age, LastFetch: c.lastFetch, Generation: snap.generation, Counters: c.counters.read(),
+	}
+	if c.health.last != nil {
+		s.LastError, s.Class = c.health.last.Error(), c.health.last.Class
+		s.Invalid = c.health.last.Class == Invalid
+	}
+	if next := time.Duration(c.nextAt.Load()); next > 0 {
+		s.NextFetch = at.time().Add(next - at.mono)
+	}
+	usable := len(snap.live) > 0 && (s.Condition == Fresh || s.Condition == Stale)
+	if c.cfg.Present || c.resting.Load() {
+		usable = len(snap.live) > 0 // presented until refused; read again when somebody asks
+	}
+	s.Ready = usable || c.cfg.Startup == Lazy && !c.fetched
+	s.Degraded = s.Ready && (s.Suspect || s.Condition == Stale)
+	for _, list := range [][]version{snap.live, snap.dead} {
+		for i := range list {
+			s.Versions = append(s.Versions, list[i].status(at))
+		}
+	}
+	return s
+}
+
+func (v *version) status(at instant) VersionStatus {
+	s := VersionStatus{ID: v.id, Fingerprint: v.fingerprint, State: v.state, Created: v.created, Since: v.since,
+		Deadline: v.until.wallTime(), Uses: v.uses.Load()}
+	if v.state != Retired && v.until.passed(at) {
+		s.State = Retired
+	}
+	if v.notBefore.set {
+		s.NotBefore = v.notBefore.wallTime().Add(skew)
+	}
+	if v.notAfter.set {
+		s.NotAfter = v.notAfter.wallTime().Add(-skew)
+	}
+	if last := v.last.Load(); last > 0 {
+		s.LastUsed = time.Unix(int64(last), 0)
+	}
+	return s
+}
+
+func (n *counters) read() Counters {
+	out := Counters{
+		Fetches: n.fetches.Load(), Failures: n.failures.Load(), Abandoned: n.abandoned.Load(),
+		AcceptedCurrent: n.acceptedCurrent.Load(), AcceptedPrevious: n.acceptedPrev.Load(),
+		MissFetches: n.missFetches.Load(), MissLimited: n.missLimited.Load(),
+		Decisions: make(map[Reason]uint64), Changes: make(map[EventKind]uint64),
+	}
+	for reason := range reasons {
+		out.Decisions[reason] = n.decided[reason].Load()
+	}
+	for kind := EventInstalled; kind < eventKinds; kind++ {
+		if count := n.events[kind].Load(); count > 0 {
+			out.Changes[kind] = count
+		}
+	}
+	return out
+}

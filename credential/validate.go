@@ -1,0 +1,198 @@
+package credential
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// accept turns a payload into versions, or says why it must not be installed. A
+// payload is accepted or refused as a whole. It consumes the payload: for a
+// verifier, the plain values are gone from it afterwards.
+func (c *Credential) accept(p Payload, at instant) ([]version, error) {
+	defer func() {
+		if !c.cfg.Present {
+			p.wipe()
+		}
+	}()
+	if len(p.Versions) == 0 {
+		return nil, Errorf(Invalid, "no version")
+	}
+	size := 0
+	for _, v := range p.Versions {
+		size += v.Value.Len()
+		for _, field := range v.Fields {
+			size += field.Len()
+		}
+	}
+	if size > maxValue {
+		return nil, Errorf(Invalid, "larger than %d bytes", maxValue)
+	}
+	var versions []version
+	for i := range p.Versions {
+		v, err := c.acceptVersion(&p.Versions[i], at)
+		if err != nil {
+			return nil, err
+		}
+		versions = fold(versions, v)
+	}
+	return versions, nil
+}
+
+func (p Payload) wipe() {
+	for _, v := range p.Versions {
+		v.Value.Wipe()
+		for _, field := range v.Fields {
+			field.Wipe()
+		}
+	}
+}
+
+// fold adds v. The same bytes twice in one payload are one version, and a
+// refusal of them wins.
+func fold(versions []version, v version) []version {
+	for i := range versions {
+		if v.digest != (digest{}) && versions[i].digest == v.digest {
+			if v.state == Revoked || v.state == Disabled && versions[i].state != Revoked {
+				versions[i] = v
+			}
+			return versions
+		}
+	}
+	return append(versions, v)
+}
+
+func (c *Credential) acceptVersion(in *Version, at instant) (version, error) {
+	if in.State > Revoked {
+		return version{}, Errorf(Invalid, "a version in an unknown state")
+	}
+	v := version{id: in.ID, number: in.Number, state: in.State, created: in.Created}
+	v.notBefore = farBound(in.NotBefore, -skew, at)
+	v.notAfter = farBound(in.NotAfter, skew, at)
+	if c.info.Monotonic && v.number == 0 {
+		return version{}, Errorf(Invalid, "a version without its number")
+	}
+	if in.State == Revoked || in.State == Disabled {
+		if in.Value.Len() == 0 && len(in.Fields) == 0 {
+			if in.ID == "" {
+				return version{}, Errorf(Invalid, "a %s version with neither id nor value", in.State)
+			}
+			return v, nil
+		}
+	}
+	value, err := c.cleanAll(in)
+	if err != nil {
+		return version{}, err
+	}
+	defer clear(value)
+	v.digest = salted(&c.salt, value)
+	v.mark = keyed(c.installKey.raw(), value)
+	v.fingerprint = "fp-" + hex.EncodeToString(v.mark[:6])
+	if v.id == "" {
+		v.id = v.fingerprint
+	}
+	if c.cfg.Set != nil {
+		v.claim = c.cfg.Set.mark(value)
+	}
+	if c.cfg.Present {
+		v.value, v.fields = in.Value, in.Fields
+	}
+	return v, nil
+}
+
+// farBound is boundAt for a time that may be missing, or so far away that it
+// bounds nothing.
+func farBound(wall time.Time, shift time.Duration, at instant) bound {
+	const century = 100 * 365 * 24 * time.Hour
+	if wall.IsZero() {
+		return bound{}
+	}
+	now := at.time()
+	switch {
+	case wall.Before(now.Add(-century)):
+		wall = now.Add(-century)
+	case wall.After(now.Add(century)):
+		wall = now.Add(century)
+	}
+	return boundAt(wall.Add(shift), at)
+}
+
+// cleanAll cleans the value and the fields of a version in place, lets Config.Check
+// see them, and returns a copy of the bytes that identify the version: the value,
+// or for a group the value and all its fields.
+func (c *Credential) cleanAll(in *Version) ([]byte, error) {
+	if in.Value.Len() > 0 || len(in.Fields) == 0 {
+		value, err := c.clean(in.Value.raw())
+		if err != nil {
+			return nil, err
+		}
+		in.Value = Secret{sealed: &sealed{bytes: value}}
+	}
+	identity := in.Value.Reveal()
+	for _, name := range slices.Sorted(maps.Keys(in.Fields)) {
+		value, err := c.clean(in.Fields[name].raw())
+		if err != nil {
+			return nil, err
+		}
+		in.Fields[name] = Secret{sealed: &sealed{bytes: value}}
+		identity = fmt.Appendf(identity, "\x00%d:%s=%d:", len(name), name, len(value))
+		identity = append(identity, value...)
+	}
+	if c.cfg.Check != nil {
+		if err := c.cfg.Check(in.Value, in.Fields); err != nil {
+			failure := asError(err)
+			return nil, Errorf(Invalid, "%s", failure.Reason)
+		}
+	}
+	return identity, nil
+}
+
+// clean trims a value and checks it. White space at its ends is refused rather
+// than repaired: HTTP strips it on the wire, so such a key could never match.
+func (c *Credential) clean(value []byte) ([]byte, error) {
+	if c.cfg.Trim == TrimNewline {
+		if rest, found := bytes.CutSuffix(value, []byte("\n")); found {
+			value = bytes.TrimSuffix(rest, []byte("\r"))
+		}
+	}
+	switch {
+	case len(value) == 0:
+		return nil, Errorf(Invalid, "empty")
+	case !utf8.Valid(value):
+		return nil, Errorf(Invalid, "not UTF-8")
+	case len(bytes.TrimSpace(value)) == 0:
+		return nil, Errorf(Invalid, "only white space")
+	case bytes.HasPrefix(value, []byte("\uFEFF")):
+		return nil, Errorf(Invalid, "starts with a byte order mark")
+	case bytes.ContainsFunc(value, c.forbidden):
+		return nil, Errorf(Invalid, "contains a control character")
+	case !c.cfg.Present && len(bytes.TrimSpace(value)) != len(value):
+		return nil, Errorf(Invalid, "starts or ends with white space")
+	case len(value) < c.cfg.MinLength:
+		return nil, Errorf(Invalid, "shorter than %d bytes", c.cfg.MinLength)
+	}
+	return value, nil
+}
+
+// forbidden tells control characters. What is only presented may have lines: a
+// private key in PEM does.
+func (c *Credential) forbidden(r rune) bool {
+	if c.cfg.Present && (r == '\n' || r == '\r' || r == '\t') {
+		return false
+	}
+	return unicode.IsControl(r)
+}
+
+func keyed(key, value []byte) (sum digest) {
+	mac := hmac.New(sha256.New, key)
+	mac.Write(value)
+	mac.Sum(sum[:0])
+	return sum
+}

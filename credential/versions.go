@@ -1,0 +1,340 @@
+package credential
+
+import (
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+type digest [32]byte
+
+// version is what the engine knows of one version. It does not change once it
+// is in a set; only the usage behind it counts on.
+type version struct {
+	id          string // the store's, or the fingerprint
+	fingerprint string
+	number      uint64
+	digest      digest // salted, for verifying
+	mark        digest // HMAC under the install key, for the store of revocations
+	claim       digest // HMAC under the Set's key, to tell roles apart
+	value       Secret // presenters only
+	fields      map[string]Secret
+
+	state     State
+	created   time.Time
+	since     time.Time // when it took its state, as noticed here
+	notBefore bound
+	notAfter  bound // with skew
+	until     bound // when acceptance ends: the overlap's deadline or notAfter
+	*usage
+}
+
+// usage outlives the sets that a version is in.
+type usage struct {
+	uses, last  atomic.Uint64 // accepted verifications; Unix seconds of the latest
+	warned      atomic.Int64  // Unix seconds of the latest warning that it is still in use
+	unannounced atomic.Bool   // used since; the loop is to say so
+}
+
+// set is everything known of a credential at one moment.
+type set struct {
+	live    []version // current, previous (newest first), pending
+	dead    []version // retired (the latest few), disabled, revoked
+	highest uint64    // the highest number seen
+}
+
+// current returns the version that a presenter hands out.
+func (s *set) current() (version, bool) {
+	if len(s.live) == 0 || s.live[0].state != Current {
+		return version{}, false
+	}
+	return s.live[0], true
+}
+
+// find returns the version with the same bytes, or, if there are none to compare,
+// with the same id.
+func (s *set) find(v *version) (version, bool) {
+	for _, list := range [][]version{s.live, s.dead} {
+		for _, known := range list {
+			if v.digest != (digest{}) && known.digest == v.digest || v.digest == (digest{}) && known.id == v.id {
+				return known, true
+			}
+		}
+	}
+	return version{}, false
+}
+
+// change is one event of a transition from set to set.
+type change struct {
+	kind EventKind
+	version
+}
+
+// rules are the options that govern a transition.
+type rules struct {
+	overlap  time.Duration
+	previous int
+	revoked  func(*version) bool // has an operator revoked it?
+}
+
+// follow returns the set after a payload: the versions of the source replace what
+// was there, and what was current and is no longer stays as previous until its
+// deadline. The result depends on its arguments alone.
+func (s *set) follow(incoming []version, at instant, r rules) (*set, []change) {
+	next := &set{highest: s.highest}
+	var changes []change
+	var out []version // what used to be accepted and is not current any more
+	for _, v := range incoming {
+		next.highest = max(next.highest, v.number)
+		known, seen := s.find(&v)
+		v = v.inherit(known, seen, at)
+		if r.revoked(&v) {
+			v.state = Revoked
+		}
+		switch {
+		case v.state == Revoked || v.state == Disabled:
+			if seen || v.digest != (digest{}) {
+				next.dead = append(next.dead, v)
+			}
+			if seen && known.state != v.state {
+				changes = append(changes, change{endings[v.state], v})
+			}
+		case v.state == Retired:
+			next.dead = append(next.dead, v)
+		case v.notAfter.passed(at):
+			next.dead = append(next.dead, v.become(Retired, at))
+			if seen && known.state != Retired {
+				changes = append(changes, change{EventRetired, v})
+			}
+		case v.state == Previous:
+			out = append(out, v)
+		case v.notBefore.set && !v.notBefore.passed(at):
+			next.live = append(next.live, v.become(Pending, at))
+		case v.state == Pending && !v.notBefore.set: // the source will say when
+			next.live = append(next.live, v)
+		default:
+			next.live = append(next.live, v.become(Current, at))
+		}
+	}
+	changes = append(changes, s.arrivals(next)...)
+	out = append(out, s.leftBehind(next, out)...)
+	changes = append(changes, next.overlap(s, out, at, r)...)
+	next.remember(s.dead)
+	next.sort()
+	return next, changes
+}
+
+// inherit carries over what is known of the same bytes: usage, the time of the
+// last change of state, the deadline. The same bytes under another id are the
+// same version.
+func (v version) inherit(known version, seen bool, at instant) version {
+	if !seen {
+		v.usage, v.since = &usage{}, at.time()
+		return v
+	}
+	if v.digest == (digest{}) { // a tombstone without its value
+		v.digest, v.mark, v.claim, v.fingerprint = known.digest, known.mark, known.claim, known.fingerprint
+	}
+	v.usage, v.since = known.usage, known.since
+	if v.notAfter.set && v.notAfter.wall == known.notAfter.wall {
+		v.notAfter = known.notAfter // pinned when first seen: a wall clock set back cannot move it
+	}
+	if v.state == Previous && known.state == Previous {
+		v.until = known.until
+	}
+	if v.state != known.state {
+		v.since = at.time()
+	}
+	if known.state == Revoked || v.state == Previous && known.state == Retired {
+		v.state = known.state
+	}
+	return v
+}
+
+func (v version) become(state State, at instant) version {
+	if v.state != state {
+		v.state, v.since = state, at.time()
+	}
+	if state == Current {
+		v.until = v.notAfter
+	}
+	return v
+}
+
+// arrivals are the events of what is current now and was not before.
+func (s *set) arrivals(next *set) []change {
+	var changes []change
+	_, had := s.current()
+	for _, v := range next.live {
+		known, seen := s.find(&v)
+		switch {
+		case v.state == Pending && !seen:
+			changes = append(changes, change{EventPending, v})
+		case v.state != Current || seen && known.state == Current:
+		case seen && known.state == Previous:
+			changes = append(changes, change{EventFlapping, v})
+		case seen && known.state == Disabled:
+			changes = append(changes, change{EventRestored, v})
+		case seen && known.state == Pending:
+			changes = append(changes, change{EventPromoted, v})
+		case had || seen:
+			changes = append(changes, change{EventRotated, v})
+		default:
+			changes = append(changes, change{EventInstalled, v})
+		}
+	}
+	return changes
+}
+
+// leftBehind returns the versions that were accepted and are in the new reading
+// neither as live nor as dead nor in listed.
+func (s *set) leftBehind(next *set, listed []version) []version {
+	var out []version
+	for _, v := range s.live {
+		inListed := slices.ContainsFunc(listed, func(l version) bool { return l.digest == v.digest })
+		if _, still := next.find(&v); !still && !inListed && v.state != Pending {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// overlap files the outgoing versions under previous with their deadlines, or
+// under retired when the deadline has passed or there are too many.
+//
+// The deadline is that of the rotation, not of its discovery: the moment at
+// which the new version was created plus the overlap, so that nodes which notice
+// at different times agree. A store's clock is not believed beyond the skew.
+func (s *set) overlap(before *set, out []version, at instant, r rules) []change {
+	rotated := at.time()
+	for _, v := range s.live {
+		known, seen := before.find(&v)
+		if v.state == Current && !v.created.IsZero() && (!seen || known.state != Current) {
+			rotated = v.created
+			break
+		}
+	}
+	deadline := rotated.Add(r.overlap)
+	if latest := at.time().Add(r.overlap + skew); deadline.After(latest) {
+		deadline = latest
+	}
+	var changes []change
+	for i := range out {
+		if out[i].state != Previous || !out[i].until.set {
+			out[i] = out[i].become(Previous, at)
+			out[i].until = earlier(out[i].notAfter, boundAt(deadline, at))
+		}
+	}
+	slices.SortStableFunc(out, func(a, b version) int { return b.since.Compare(a.since) })
+	kept := 0
+	for _, v := range out {
+		known, seen := before.find(&v)
+		wasLive := seen && (known.state == Current || known.state == Previous)
+		switch {
+		case v.until.passed(at):
+			s.dead = append(s.dead, v.become(Retired, at))
+			if wasLive {
+				changes = append(changes, change{EventRetired, v})
+			}
+		case kept == r.previous:
+			s.dead = append(s.dead, v.become(Retired, at))
+			if wasLive {
+				changes = append(changes, change{EventOverflow, v})
+			}
+		default:
+			kept++
+			s.live = append(s.live, v)
+		}
+	}
+	return changes
+}
+
+// remember keeps the dead of before that the source does not mention: the revoked
+// ones for good, of the others the latest few, to tell a retired key from an
+// unknown one.
+func (s *set) remember(dead []version) {
+	room := max(0, deadRemembered-len(s.dead))
+	for _, v := range dead {
+		if _, mentioned := s.find(&v); mentioned {
+			continue
+		}
+		if v.state == Revoked {
+			s.dead = append(s.dead, v)
+		} else if room > 0 {
+			room--
+			s.dead = append(s.dead, v)
+		}
+	}
+}
+
+// sort brings the live versions into the order current, previous, pending, and
+// keeps the source's order among the current ones.
+func (s *set) sort() {
+	slices.SortStableFunc(s.live, func(a, b version) int { return int(a.state) - int(b.state) })
+}
+
+// settle returns the set after time has passed: deadlines retire versions, a
+// pending one whose time has come becomes current. It returns s itself when
+// nothing changes.
+func (s *set) settle(at instant) (*set, []change) {
+	next := &set{highest: s.highest}
+	var changes []change
+	for _, v := range s.live {
+		switch {
+		case v.until.passed(at) || v.notAfter.passed(at):
+			v = v.become(Retired, at)
+			next.dead = append(next.dead, v)
+			changes = append(changes, change{EventRetired, v})
+		case v.state == Pending && v.notBefore.passed(at):
+			v = v.become(Current, at)
+			next.live = append(next.live, v)
+			changes = append(changes, change{EventPromoted, v})
+		default:
+			next.live = append(next.live, v)
+		}
+	}
+	if len(changes) == 0 {
+		return s, nil
+	}
+	next.remember(s.dead)
+	next.sort()
+	return next, changes
+}
+
+// end returns the set in which the versions that match have reached a final state.
+func (s *set) end(state State, at instant, matches func(*version) bool) (*set, []change) {
+	next := &set{highest: s.highest}
+	var changes []change
+	for _, list := range [][]version{s.live, s.dead} {
+		for _, v := range list {
+			if matches(&v) && v.state != state && v.state != Revoked {
+				v = v.become(state, at)
+				next.dead = append(next.dead, v)
+				changes = append(changes, change{endings[state], v})
+			}
+		}
+	}
+	for _, v := range s.live {
+		if _, ended := next.find(&v); !ended {
+			next.live = append(next.live, v)
+		}
+	}
+	next.remember(s.dead)
+	return next, changes
+}
+
+// nextMove returns how long it is until settle has something to do.
+func (s *set) nextMove(at instant) (time.Duration, bool) {
+	var soonest time.Duration
+	found := false
+	for _, v := range s.live {
+		b := earlier(v.until, v.notAfter)
+		if v.state == Pending && v.notBefore.set {
+			b = earlier(b, v.notBefore)
+		}
+		if b.set && (!found || b.left(at) < soonest) {
+			soonest, found = b.left(at), true
+		}
+	}
+	return soonest, found
+}
