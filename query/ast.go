@@ -18,16 +18,20 @@ type (
 // Constraint is one operator on one field.
 type Constraint struct {
 	// Key is the field as the client wrote it: "name", or "profile.age" into an Object or Array.
+	// A member of a dotted key that is a number also means that element of an Array.
 	Key string
 	Op  Operator
 	// Arg is the operand; its Go type is fixed by Op, see the table of operators.
 	Arg any
+	// Relative says that Arg was a $relativeTime, which is only allowed on a Date field; [Check] looks at it.
+	Relative bool
 }
 
 // Operator is one of the operators of the query language.
 type Operator uint8
 
-// The operators and the Go type of their operand.
+// The operators and the Go type of their operand. Values of the language are those of package parse.
+// What each of them means stands in match.go; their names, parsers and printers in the table of operators.go.
 const (
 	Eq            Operator = iota + 1 // any value; nil matches null and missing; on an Array field also "contains"
 	Ne                                // any value; also matches missing
@@ -37,9 +41,9 @@ const (
 	Gte                               //
 	In                                // []any, may hold nil
 	Nin                               // []any
-	Exists                            // bool
+	Exists                            // bool; a field of the object itself that is null counts as absent, a null member exists
 	All                               // []any; elements all values or all *Regex
-	ContainedBy                       // []any
+	ContainedBy                       // []any; what is no array is contained
 	Match                             // *Regex: $regex with $options
 	Search                            // *Text: $text
 	Near                              // *NearSphere: also orders by distance
@@ -47,11 +51,12 @@ const (
 	WithinPolygon                     // parse.Polygon (closed)
 	WithinSphere                      // Sphere
 	Intersects                        // parse.GeoPoint: the polygon of the field holds the point
-	StartsWith                        // string: internal, an anchored literal prefix
+	StartsWith                        // string: an anchored literal prefix, written {"$regex":"^\\Q…\\E"}
 )
 
 // SubQuery is a constraint whose operand is another query. Whoever runs the query resolves it, with the rights of
-// the caller, into In or Nin before the tree reaches an adapter.
+// the caller, into In or Nin before the tree reaches an adapter. Its Find has no limit of its own but the one of
+// [Limits.SubqueryLimit].
 type SubQuery struct {
 	Key string
 	// Negated: $notInQuery, $dontSelect.
@@ -89,12 +94,16 @@ type Find struct {
 	ExcludeKeys []string
 	// Include are the paths of pointers to be replaced by their objects; a prefix stands before its extensions.
 	Include []Path
+	// IncludeAll asks for every Pointer and Array field to be included, one level deep; [Check] expands it.
+	IncludeAll bool
 	// Count asks for the number of matching objects besides the objects.
 	Count bool
 	// RedirectClassNameForKey runs the query on the target class of this Relation or Pointer field.
 	RedirectClassNameForKey string
 	// Explain asks for the plan of the database instead of objects.
 	Explain bool
+	// Verbosity is the amount of detail of the plan, one of the words of MongoDB ("queryPlanner", …) or "".
+	Verbosity string
 	// Hint and Comment are handed to the database where it has a use for them.
 	Hint    any
 	Comment string
@@ -105,7 +114,7 @@ type Find struct {
 // Path is a dotted key, split.
 type Path []string
 
-// Order is one sort key. Key "$score" is the rank of a $text search.
+// Order is one sort key. Key "$score" is the rank of a $text search, always the best first.
 type Order struct {
 	Key        string
 	Descending bool
@@ -114,13 +123,15 @@ type Order struct {
 // Regex is the operand of $regex.
 type Regex struct {
 	Pattern string
-	// Options is a subset of "imsxu".
+	// Options is a subset of "imsxu", sorted, each letter once.
 	Options string
 }
 
 // Text is the operand of $text.
 type Text struct {
-	Term               string
+	// Term holds words, "phrases" and -negations.
+	Term string
+	// Language is "" for English, "none" for no stop words and no stemming.
 	Language           string
 	CaseSensitive      bool
 	DiacriticSensitive bool
@@ -135,7 +146,8 @@ type NearSphere struct {
 	MinRadians float64
 }
 
-// Box is the operand of $within $box: the corners south-west and north-east.
+// Box is the operand of $within $box: the corners south-west and north-east, south-west not greater than north-east
+// in either coordinate. A box is planar: it does not cross the antimeridian.
 type Box struct{ SouthWest, NorthEast parse.GeoPoint }
 
 // Sphere is the operand of $geoWithin $centerSphere.
@@ -144,8 +156,9 @@ type Sphere struct {
 	Radians float64
 }
 
-// EarthRadius in kilometres and miles, as Parse converts distances to radians.
+// EarthRadius in kilometres and miles, as the server side of Parse converts $maxDistanceIn… to radians.
+// (The SDKs convert miles themselves, with 3958.8, and send radians.)
 const (
 	EarthRadiusKilometers = 6371.0
-	EarthRadiusMiles      = 3958.8
+	EarthRadiusMiles      = 3959.0
 )
