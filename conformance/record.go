@@ -59,7 +59,7 @@ func (r *Runner) copyValue(b *strings.Builder, d *json.Decoder, key string) {
 			}
 			name, _ := d.Token()
 			member, _ := name.(string)
-			b.WriteString(show(r.text("", member)) + ":")
+			b.WriteString(show(r.variables(member)) + ":")
 			r.copyValue(b, d, member)
 		}
 		d.Token()
@@ -83,8 +83,8 @@ func (r *Runner) copyValue(b *strings.Builder, d *json.Decoder, key string) {
 	}
 }
 
-// text generalises one string; key is the member it stands in.
-func (r *Runner) text(key, s string) string {
+// variables puts the names of captured strings in place of the strings.
+func (r *Runner) variables(s string) string {
 	names := make([]string, 0, len(r.match.vars))
 	for name := range r.match.vars {
 		names = append(names, name)
@@ -98,6 +98,12 @@ func (r *Runner) text(key, s string) string {
 			s = strings.ReplaceAll(s, value, "${"+name+"}")
 		}
 	}
+	return s
+}
+
+// text generalises one string; key is the member it stands in.
+func (r *Runner) text(key, s string) string {
+	s = r.variables(s)
 	switch {
 	case strings.Contains(r.requests.String(), s):
 	case r.match.near(s, 0):
@@ -106,7 +112,7 @@ func (r *Runner) text(key, s string) string {
 		return "<date+31536000s>"
 	case token.MatchString(s):
 		return "<token>"
-	case made.MatchString(s):
+	case key == "username" && made.MatchString(s):
 		return "<name>"
 	case key == "objectId" && random.MatchString(s):
 		return "<id>"
