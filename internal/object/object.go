@@ -2,11 +2,16 @@
 // batch. It is the only package that combines the rules (package access) with a database (package storage).
 //
 // save.go is the order of steps of a write, find.go that of a read; behavior.go is what a system class adds to them.
+// Of a write: body.go what may stand in its body, write.go what is stored and answered, relation.go its relations.
+// Of a read: where.go sub-queries and relations, include.go pointers replaced by objects, view.go what of an object is shown.
+// acl.go turns an ACL into its stored form and back; error.go and transact.go face the database.
 package object
 
 import (
-	"context"
+	"slices"
+	"sync"
 
+	"github.com/parley-backend/parley/internal/access"
 	"github.com/parley-backend/parley/internal/auth"
 	"github.com/parley-backend/parley/internal/schemas"
 	"github.com/parley-backend/parley/parse"
@@ -15,143 +20,130 @@ import (
 	"github.com/parley-backend/parley/storage"
 )
 
-// Found is the answer to a find.
-type Found struct {
-	// Objects as this caller may see them, included objects in place.
-	Objects []*parse.Object
-	// Count of all matches; meaningful when the query asked for it.
-	Count int64
-	// ClassName is set when the objects are of another class than was asked (redirectClassNameForKey).
-	ClassName string
-	// Explain is the plan of the database when the query asked for it, in place of objects.
-	Explain any
-}
-
-// Save is one create or update on its way through the steps of save.go, and what a [Behavior] reads and changes.
-type Save struct {
-	Caller *auth.Caller
-	Class  *schema.Class // after the schema was evolved; before that nil for a class that does not exist yet
-	// ClassName of the object.
-	ClassName string
-	// ID of the object: of an update from the start, of a create once it is assigned.
-	ID string
-	// Original is the stored object of an update (stored form turned to the client's: ACL in place of _rperm and _wperm), nil for a create.
-	Original *parse.Object
-	// Where, for an update, is an additional condition that must hold at the moment of the write (optimistic locking); usually nil.
-	Where query.Node
-	// Data are the fields to write: values and operators, dotted keys on update. Steps change it in place.
-	Data *parse.Map
-	// Response is what the caller reads besides objectId, createdAt and updatedAt. Steps add to it.
-	Response *parse.Map
-	// Status is the HTTP status of the answer when a behavior changes it (a create that became an update: 200); 0 for the usual one.
-	Status int
-	// Location is the path of the object below the mount path when it is not the usual one; see rest.
-	Location string
-	// Done, when set by a Behavior in Prepare, ends the save successfully without a write: Response is the whole answer.
-	Done bool
-	// Objects is the service that runs this save; inside a transaction it is bound to the transaction.
-	Objects *Objects
-
-	// Notes is for a Behavior's own use between its steps.
-	Notes any
-}
-
-// IsCreate tells whether the save makes a new object.
-func (s *Save) IsCreate() bool { return s.Original == nil }
-
-// Saved is the answer to a save.
-type Saved struct {
-	// Body is the JSON answer: objectId and createdAt of a create, updatedAt of an update, and what the steps added.
-	Body *parse.Map
-	// Status is 201 for a create and 200 for an update unless a behavior says otherwise.
-	Status int
-	// Location is the path of a created object below the mount path, as "/classes/C/id"; "" for an update.
-	Location string
-}
-
-// Behavior is what a system class adds to the common steps. Embed [Plain] and override what the class needs.
-type Behavior interface {
-	// Prepare runs first, before the schema is evolved: it normalises and completes s.Data, refuses what the class does not allow,
-	// and may turn a create into an update by setting s.ID and s.Original (and s.Status).
-	Prepare(ctx context.Context, s *Save) error
-	// Complete runs after triggers and schema validation, right before the write: hashing, uniqueness, derived fields.
-	Complete(ctx context.Context, s *Save) error
-	// Written runs after the write: sessions, caches. object is the object as it is now stored.
-	Written(ctx context.Context, s *Save, object *parse.Object) error
-	// Restrict may narrow or refuse a read before anything else looks at it.
-	Restrict(ctx context.Context, caller *auth.Caller, q *query.Find) error
-	// Deleting runs before an object is removed and may refuse; Deleted after.
-	Deleting(ctx context.Context, caller *auth.Caller, object *parse.Object) error
-	Deleted(ctx context.Context, caller *auth.Caller, object *parse.Object) error
-	// Shape turns a stored object into what this caller reads, in place: internal fields are already gone for callers without the maintenance key.
-	Shape(caller *auth.Caller, object *parse.Object)
-}
-
-// Plain is a Behavior that adds nothing.
-type Plain struct{}
-
-func (Plain) Prepare(context.Context, *Save) error                        { return nil }
-func (Plain) Complete(context.Context, *Save) error                       { return nil }
-func (Plain) Written(context.Context, *Save, *parse.Object) error         { return nil }
-func (Plain) Restrict(context.Context, *auth.Caller, *query.Find) error   { return nil }
-func (Plain) Deleting(context.Context, *auth.Caller, *parse.Object) error { return nil }
-func (Plain) Deleted(context.Context, *auth.Caller, *parse.Object) error  { return nil }
-func (Plain) Shape(*auth.Caller, *parse.Object)                           {}
-
 // Config is what the service needs. The zero value of an option is the default of Parse Server.
 type Config struct {
 	Store   storage.Adapter
 	Schemas *schemas.Schemas
 	// Behaviors by class name.
 	Behaviors map[string]Behavior
-	// further options: see the fields that the implementation adds
+
+	// Rules are the options that decide what a caller may do.
+	Rules access.Rules
+	// AllowCustomObjectID lets a create name its objectId.
+	AllowCustomObjectID bool
+	// ObjectIDSize is the length of a generated objectId; 0 for parse.IDSize.
+	ObjectIDSize int
+	// Denylist is the option requestKeywordDenylist; nil for DefaultDenylist, empty for none.
+	Denylist []Keyword
+	// Limits bound what clients may include; the other limits are checked where a query is parsed.
+	Limits query.Limits
+	// AllowPublicExplain lets everybody ask for the plan of a query.
+	AllowPublicExplain bool
+	// ProtectSaveResponse hides protected fields in the answers to writes too (protectedFieldsSaveResponseExempt: false).
+	ProtectSaveResponse bool
+	// FileURL returns the URL under which a stored file is read; nil leaves files without one.
+	FileURL func(name string) string
+	// Notify is called with each committed write, in no order between different requests; nil when nobody listens. It must not
+	// block: the answer to the client waits for it.
+	Notify func(Change)
 }
 
-// Objects is the service. It is safe for concurrent use.
+// Change is one committed write.
+type Change struct {
+	Caller *auth.Caller
+	Class  *schema.Class
+	// Original is the object before an update or a delete, nil for a create. With the client's ACL and internal fields, like Object.
+	Original *parse.Object
+	// Object is the object after a create or an update, nil for a delete.
+	Object *parse.Object
+}
+
+// Objects is the service. It is safe for concurrent use, except inside a transaction.
 type Objects struct {
-	cfg   Config
+	*core
 	store storage.Store // the adapter, or a transaction of it
+	tx    *transaction  // nil outside of transactions
+}
+
+// core is what a service shares with its transactions.
+type core struct {
+	cfg      Config
+	denylist []Keyword
+	plans    sync.Map // class name -> *plan
 }
 
 // New returns a service.
-func New(cfg Config) *Objects { return &Objects{cfg: cfg, store: cfg.Store} }
-
-// Find runs a query with the rights of the caller.
-func (o *Objects) Find(ctx context.Context, caller *auth.Caller, q *query.Find) (*Found, error) {
-	panic("being written")
+func New(cfg Config) *Objects {
+	c := &core{cfg: cfg, denylist: cfg.Denylist}
+	if c.denylist == nil {
+		c.denylist = DefaultDenylist
+	}
+	return &Objects{core: c, store: cfg.Store}
 }
 
-// Get returns one object, an *parse.Error ObjectNotFound when there is none that the caller may read. Of q only keys, excludeKeys and include count.
-func (o *Objects) Get(ctx context.Context, caller *auth.Caller, class, id string, q *query.Find) (*parse.Object, error) {
-	panic("being written")
+// Store is where this service reads and writes: the database, or the transaction that the service is bound to. For behaviors
+// that work on stored objects of their own class; it knows no caller and no rule.
+func (o *Objects) Store() storage.Store { return o.store }
+
+// notify tells a change to whoever listens once it is visible.
+func (o *Objects) notify(c Change) { o.AfterCommit(func() { o.cfg.Notify(c) }) }
+
+var plainBehavior Behavior = Plain{}
+
+func (o *Objects) behavior(class string) Behavior {
+	if b, ok := o.cfg.Behaviors[class]; ok {
+		return b
+	}
+	return plainBehavior
 }
 
-// Create stores a new object made of data.
-func (o *Objects) Create(ctx context.Context, caller *auth.Caller, class string, data *parse.Map) (*Saved, error) {
-	panic("being written")
+func (o *Objects) behaves(class string) bool { return o.cfg.Behaviors[class] != nil }
+
+// class returns the schema of a class, of a join class too.
+func (o *Objects) class(name string) (*schema.Class, bool) {
+	if !schema.IsJoin(name) {
+		return o.cfg.Schemas.Class(name)
+	}
+	field, owner, ok := parse.SplitJoinClass(name)
+	if !ok {
+		return nil, false
+	}
+	class, ok := o.cfg.Schemas.Class(owner)
+	if !ok || class.Fields[field].Type != schema.Relation {
+		return nil, false
+	}
+	return schema.JoinClass(owner, field), true
 }
 
-// Update changes an object.
-func (o *Objects) Update(ctx context.Context, caller *auth.Caller, class, id string, data *parse.Map) (*Saved, error) {
-	panic("being written")
+// plan is what the steps ask of a class again and again.
+type plan struct {
+	class *schema.Class
+	// relations are the Relation fields, sorted.
+	relations []string
+	// filled are the fields with a default value and the required ones, sorted.
+	filled []string
 }
 
-// Delete removes an object.
-func (o *Objects) Delete(ctx context.Context, caller *auth.Caller, class, id string) error {
-	panic("being written")
+func (c *core) plan(class *schema.Class) *plan {
+	if p, ok := c.plans.Load(class.Name); ok && p.(*plan).class == class {
+		return p.(*plan)
+	}
+	p := &plan{class: class}
+	for name, f := range class.Fields {
+		if f.Type == schema.Relation {
+			p.relations = append(p.relations, name)
+		}
+		if f.Required || f.Default != nil {
+			p.filled = append(p.filled, name)
+		}
+	}
+	slices.Sort(p.relations)
+	slices.Sort(p.filled)
+	c.plans.Store(class.Name, p)
+	return p
 }
 
-// Aggregate runs a pipeline, or a distinct; master key only.
-func (o *Objects) Aggregate(ctx context.Context, caller *auth.Caller, class string, p *query.Pipeline) ([]any, error) {
-	panic("being written")
-}
-
-// Purge removes all objects of a class; master key only.
-func (o *Objects) Purge(ctx context.Context, caller *auth.Caller, class string) error {
-	panic("being written")
-}
-
-// Transact runs fn with a service whose reads and writes are one transaction; a Transient conflict runs it again, up to five times.
-func (o *Objects) Transact(ctx context.Context, fn func(ctx context.Context, tx *Objects) error) error {
-	panic("being written")
+// ofID is the condition to be one object.
+func ofID(id string) *query.Constraint {
+	return &query.Constraint{Key: "objectId", Op: query.Eq, Arg: id}
 }

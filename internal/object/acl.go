@@ -1,0 +1,80 @@
+package object
+
+import (
+	"github.com/parley-backend/parley/parse"
+)
+
+// The stored form of an ACL are two arrays of names, who may read and who may write: a query can compare those. An object
+// without them is public, as one that never had an ACL.
+const (
+	readers = "_rperm"
+	writers = "_wperm"
+)
+
+// storedACL is the stored form of one ACL.
+type storedACL struct{ rperm, wperm []any }
+
+func storeACL(acl parse.ACL) *storedACL {
+	return &storedACL{rperm: anys(acl.Readers()), wperm: anys(acl.Writers())}
+}
+
+func (a *storedACL) set(m *parse.Map) {
+	m.Set(readers, a.rperm)
+	m.Set(writers, a.wperm)
+}
+
+func anys(names []string) []any {
+	list := make([]any, len(names))
+	for i := range names {
+		list[i] = names[i]
+	}
+	return list
+}
+
+// aclOf reads the member ACL of the body of a write. What JavaScript takes for false is no ACL at all, and what is
+// neither that nor an object grants nothing to anybody, the removal of the ACL included (measured): a write that does not
+// understand an ACL must not open the object.
+func aclOf(v any) (acl parse.ACL, given bool, err error) {
+	switch v := v.(type) {
+	case nil:
+		return nil, false, nil
+	case bool:
+		return parse.ACL{}, v, nil
+	case string:
+		return parse.ACL{}, v != "", nil
+	case float64:
+		return parse.ACL{}, v != 0, nil
+	case parse.ACL:
+		return v, true, nil
+	case *parse.Map:
+		acl, err := parse.ACLFromMap(v)
+		return acl, true, err
+	}
+	return parse.ACL{}, true, nil
+}
+
+// exposeACL turns the stored form of an object into the client's, in place: ACL goes last, as Parse Server has it.
+func exposeACL(o *parse.Object) {
+	r, hasR := o.Lookup(readers)
+	w, hasW := o.Lookup(writers)
+	if !hasR && !hasW {
+		return
+	}
+	o.Delete(readers)
+	o.Delete(writers)
+	if r == nil && w == nil {
+		return
+	}
+	o.Set("ACL", parse.ACLOf(names(r), names(w)))
+}
+
+func names(v any) []string {
+	list, _ := v.([]any)
+	out := make([]string, 0, len(list))
+	for _, name := range list {
+		if s, ok := name.(string); ok {
+			out = append(out, s)
+		}
+	}
+	return out
+}
