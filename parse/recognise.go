@@ -9,7 +9,7 @@ import (
 func recognise(m *Map, ops bool) any {
 	if typ := m.Get("__type"); truthy(typ) {
 		name, _ := typ.(string)
-		if read := typeReaders[name]; read != nil {
+		if read := typeReaders[name]; read != nil && !hasOperator(m) {
 			if v, ok := read(m); ok {
 				return v
 			}
@@ -25,6 +25,17 @@ func recognise(m *Map, ops bool) any {
 		}
 	}
 	return m
+}
+
+// hasOperator tells whether a typed value has an operator of a query among its members: SDKs write
+// {"__type":"Pointer",…,"$exists":true} for two conditions on one key, and both have to reach the parser of queries.
+func hasOperator(m *Map) bool {
+	for _, f := range m.members {
+		if strings.HasPrefix(f.name, "$") {
+			return true
+		}
+	}
+	return false
 }
 
 // truthy is the test that JavaScript makes with if (v).
