@@ -43,6 +43,21 @@ func (s *Schemas) Evolve(ctx context.Context, class string, values *parse.Map, a
 	return s.grow(ctx, class, values)
 }
 
+// Fitting returns the schema of a class if a write needs no change of it, and nil where [Schemas.Evolve] would change the database. It does no
+// I/O: a transaction asks it, and evolves the schema only after it has ended. The errors are those of Evolve.
+func (s *Schemas) Fitting(class string, values *parse.Map) (*schema.Class, error) {
+	snap := s.current.Load()
+	known, ok := snap.classes[class]
+	if !ok {
+		return nil, nil
+	}
+	fit, err := schema.Fit(known, values)
+	if err != nil || fit != known || !snap.stored[class] {
+		return nil, err
+	}
+	return known, nil
+}
+
 func ask(allow func(*schema.Class, bool, []string) error, class *schema.Class, isNew bool, newFields []string) error {
 	if allow == nil || !isNew && len(newFields) == 0 {
 		return nil
