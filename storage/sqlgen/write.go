@@ -1,0 +1,256 @@
+package sqlgen
+
+import (
+	"fmt"
+
+	"github.com/parley-backend/parley/parse"
+	"github.com/parley-backend/parley/query"
+	"github.com/parley-backend/parley/schema"
+)
+
+// Insert returns the statement that stores a new object.
+func (l *Layout) Insert(o *parse.Object) (*Statement, error) {
+	b := newBuilder(l)
+	b.text("INSERT INTO ")
+	b.text(l.Table)
+	b.text(" (")
+	stored := 0
+	// In the order of the columns: the order of the fields of an object is not another shape.
+	for i := range l.Columns {
+		c := &l.Columns[i]
+		v := o.Get(c.Field)
+		if v == nil {
+			continue
+		}
+		args, err := l.value(c, v)
+		if err != nil {
+			return nil, err
+		}
+		stored++
+		for j, name := range c.Names {
+			if len(b.args) > 0 {
+				b.text(", ")
+			}
+			b.text(name)
+			b.args = append(b.args, args[j])
+		}
+	}
+	if stored < o.Len() {
+		extra, err := l.ExtraOf(&o.Map)
+		if err != nil {
+			return nil, err
+		}
+		if l.extra != nil {
+			b.text(", " + l.extra.Name())
+			b.args = append(b.args, extra)
+		}
+	}
+	b.text(") VALUES (")
+	for i := range b.args {
+		if i > 0 {
+			b.text(", ")
+		}
+		b.sql = l.Dialect.AppendParam(b.sql, i+1)
+	}
+	b.text(")")
+	return b.statement(), nil
+}
+
+// ExtraOf returns what of an object stands in the extra column, as JSON text, or nil when there is nothing. Without an
+// extra column, fields that are null are as good as missing and others without a column are an error.
+func (l *Layout) ExtraOf(fields *parse.Map) (any, error) {
+	var extra *parse.Map
+	for name, v := range fields.All() {
+		if v != nil && l.Has(name) {
+			continue
+		}
+		if l.extra == nil {
+			if v != nil {
+				return nil, fmt.Errorf("class %s has no field %s", l.Class.Name, name)
+			}
+			continue
+		}
+		if extra == nil {
+			extra = parse.NewMap()
+		}
+		extra.Set(name, v)
+	}
+	if extra == nil {
+		return nil, nil
+	}
+	return string(parse.AppendJSON(nil, extra)), nil
+}
+
+// Direct returns the statement that changes all objects that match and returns them, or nil when the new values depend on
+// the old ones or change what stands in the extra column: then the objects have to be read first, and written with [Layout.Replace].
+func (l *Layout) Direct(where query.Node, changes *parse.Map) (*Statement, error) {
+	if changes.Len() == 0 {
+		return nil, nil
+	}
+	for key, v := range changes.All() {
+		if _, isOp := v.(parse.Op); isOp || v == nil || !l.Has(key) {
+			if _, isDelete := v.(parse.Delete); !isDelete || !l.Has(key) {
+				return nil, nil
+			}
+		}
+	}
+	b := newBuilder(l)
+	b.text("UPDATE ")
+	b.text(l.Table)
+	b.text(" SET ")
+	if err := b.set(changes); err != nil {
+		return nil, err
+	}
+	if l.extra != nil {
+		params := make([]string, 0, changes.Len())
+		for i := range l.Columns { // in one order, whatever that of the changes
+			if changes.Has(l.Columns[i].Field) {
+				params = append(params, b.argument(l.Dialect.MemberPath(l.Columns[i].Field)))
+			}
+		}
+		b.text(", " + l.extra.Name() + " = ")
+		b.sql = l.Dialect.AppendWithout(b.sql, params)
+	}
+	if err := b.where(where); err != nil {
+		return nil, err
+	}
+	b.text(" RETURNING ")
+	b.columns(nil)
+	return b.statement(), nil
+}
+
+// Replace returns the statement that gives fields of one object, which are named, their values in fields, or none.
+func (l *Layout) Replace(id string, names []string, fields *parse.Map) (*Statement, error) {
+	changed := parse.NewMap()
+	for _, name := range names {
+		if l.Has(name) {
+			changed.Set(name, fields.Get(name))
+		}
+	}
+	extra, err := l.ExtraOf(fields)
+	if err != nil {
+		return nil, err
+	}
+	b := newBuilder(l)
+	b.text("UPDATE ")
+	b.text(l.Table)
+	b.text(" SET ")
+	if err := b.set(changed); err != nil {
+		return nil, err
+	}
+	if l.extra != nil {
+		if changed.Len() > 0 {
+			b.text(", ")
+		}
+		b.text(l.extra.Name() + " = ")
+		b.param(extra)
+	}
+	column, _ := l.Column("objectId")
+	b.text(" WHERE " + column.Name() + " = ")
+	b.param(id)
+	return b.statement(), nil
+}
+
+// set appends the assignments of an update, in the order of the columns.
+func (b *builder) set(changes *parse.Map) error {
+	first := true
+	for i := range b.layout.Columns {
+		c := &b.layout.Columns[i]
+		v, ok := changes.Lookup(c.Field)
+		if !ok {
+			continue
+		}
+		args := make([]any, len(c.Names)) // all nil: no value
+		if _, isDelete := v.(parse.Delete); v != nil && !isDelete {
+			var err error
+			if args, err = b.layout.value(c, v); err != nil {
+				return err
+			}
+		}
+		for j, name := range c.Names {
+			if !first {
+				b.text(", ")
+			}
+			first = false
+			b.text(name + " = ")
+			b.param(args[j])
+		}
+	}
+	return nil
+}
+
+// Delete returns the statement that removes the objects that match, at most limit of them unless it is negative.
+func (l *Layout) Delete(where query.Node, limit int) (*Statement, error) {
+	b := newBuilder(l)
+	b.text("DELETE FROM ")
+	b.text(l.Table)
+	_, pinned := PinnedID(where)
+	if limit < 0 || pinned && limit > 0 {
+		if err := b.where(where); err != nil {
+			return nil, err
+		}
+		return b.statement(), nil
+	}
+	b.text(" WHERE " + l.Dialect.RowID() + " IN (SELECT " + l.Dialect.RowID() + " FROM " + l.Table)
+	if err := b.where(where); err != nil {
+		return nil, err
+	}
+	b.window(0, limit)
+	b.text(")")
+	return b.statement(), nil
+}
+
+// ForUpdate returns the statement that reads the objects that match, at most limit of them unless it is negative, in no special order.
+func (l *Layout) ForUpdate(where query.Node, limit int) (*Statement, error) {
+	b := newBuilder(l)
+	b.text("SELECT ")
+	b.columns(nil)
+	b.text(" FROM ")
+	b.text(l.Table)
+	if err := b.where(where); err != nil {
+		return nil, err
+	}
+	b.window(0, limit)
+	return b.statement(), nil
+}
+
+// value returns what the columns of a field hold for a value that is not nil.
+func (l *Layout) value(c *Column, v any) ([]any, error) {
+	switch c.Type {
+	case schema.Object, schema.Array:
+		return []any{string(parse.AppendJSON(nil, v))}, nil
+	case schema.GeoPoint:
+		if g, ok := v.(parse.GeoPoint); ok {
+			return []any{g.Latitude, g.Longitude}, nil
+		}
+	case schema.File:
+		if f, ok := v.(parse.File); ok {
+			return []any{f.Name}, nil
+		}
+	case schema.Bytes:
+		if b, ok := v.(parse.Bytes); ok {
+			return []any{[]byte(b)}, nil
+		}
+	case schema.Polygon:
+		if p, ok := v.(parse.Polygon); ok {
+			return []any{string(parse.AppendJSON(nil, p))}, nil
+		}
+	case schema.Pointer:
+		if o, ok := v.(*parse.Object); ok {
+			v = o.Pointer()
+		}
+		if arg, ok := scalar(c, v); ok {
+			return []any{arg}, nil
+		}
+	case schema.Number:
+		if f, ok := v.(float64); ok && !parse.Finite(f) {
+			return nil, fmt.Errorf("field %s of class %s: %v is no number that can be stored", c.Field, l.Class.Name, f)
+		}
+		fallthrough
+	default:
+		if arg, ok := scalar(c, v); ok {
+			return []any{arg}, nil
+		}
+	}
+	return nil, fmt.Errorf("field %s of class %s is of type %s and cannot hold a %T", c.Field, l.Class.Name, c.Type, v)
+}

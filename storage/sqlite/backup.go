@@ -1,0 +1,5 @@
+package sqlite
+
+import "context"
+
+func (db *DB) Backup(ctx context.Context, file string) error { return nil }
