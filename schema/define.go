@@ -3,6 +3,7 @@ package schema
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/parley-backend/parley/parse"
 )
@@ -58,7 +59,21 @@ func change(class *Class, body *parse.Map, create, customIDs bool) error {
 			return err
 		}
 	}
-	return changeIndexes(class, body)
+	if err := changeIndexes(class, body); err != nil {
+		return err
+	}
+	dropIndexesOf(class, fields)
+	return nil
+}
+
+// dropIndexesOf removes the indexes over fields that the request removes. It comes last, so that a request may name both.
+func dropIndexesOf(class *Class, fields *parse.Map) {
+	maps.DeleteFunc(class.Indexes, func(_ string, index Index) bool {
+		return slices.ContainsFunc(index, func(f IndexField) bool {
+			root, _, _ := strings.Cut(f.Field, ".")
+			return isDelete(fields.Get(root))
+		})
+	})
 }
 
 // object returns a member of the body that is an object, nil when it is missing or null.
@@ -158,9 +173,6 @@ func changeField(class *Class, name string, def any) error {
 			return parse.Errorf(parse.ImmutableField, "field %s cannot be changed", name)
 		}
 		delete(class.Fields, name)
-		maps.DeleteFunc(class.Indexes, func(_ string, ix Index) bool {
-			return slices.ContainsFunc(ix, func(f IndexField) bool { return f.Field == name })
-		})
 		return nil
 	}
 	if IsDefaultField("", name) { // the fields of every class have no options

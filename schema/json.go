@@ -204,12 +204,13 @@ func Unmarshal(data []byte) (*Class, error) {
 	return FromJSON(m)
 }
 
-// Equal tells whether both are the same class with the same fields, permissions and indexes.
+// Equal tells whether both are the same class with the same fields, indexes and permissions; to have none is to have those that
+// are open to everybody.
 func (c *Class) Equal(d *Class) bool {
 	return c.Name == d.Name &&
 		maps.EqualFunc(c.Fields, d.Fields, Field.equal) &&
 		maps.EqualFunc(c.Indexes, d.Indexes, func(a, b Index) bool { return slices.Equal(a, b) }) &&
-		(c.CLP == nil) == (d.CLP == nil) && clpToJSON(c.CLP).Equal(clpToJSON(d.CLP))
+		clpToJSON(c.CLP).Equal(clpToJSON(d.CLP))
 }
 
 func (f Field) equal(g Field) bool {
