@@ -55,8 +55,7 @@ func Sessions(caller *auth.Caller) (query.Node, error) {
 	}
 	id := caller.UserID()
 	if id == "" {
-		e := parse.Denied(parse.InvalidSessionToken, "Invalid session token")
-		return nil, e
+		return nil, parse.Denied(parse.InvalidSessionToken, "Invalid session token")
 	}
 	return &query.Constraint{Key: "user", Op: query.Eq, Arg: userPointer(id)}, nil
 }
