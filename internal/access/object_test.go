@@ -1,0 +1,137 @@
+package access
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/parley-backend/parley/internal/auth"
+	"github.com/parley-backend/parley/parse"
+	"github.com/parley-backend/parley/query"
+)
+
+func TestReadableAndWritable(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		caller *auth.Caller
+		want   []any
+	}{
+		{"master", master, nil},
+		{"readOnly", readOnly, nil},
+		{"maintenance", maintenance, nil},
+		{"anonymous", anonymous, []any{nil, "*"}},
+		{"alice", alice, []any{nil, "*", "alice"}},
+		{"admin", admin, []any{nil, "*", "bob", "role:admin"}},
+	} {
+		var readable, writable query.Node
+		if test.want != nil {
+			readable = &query.Constraint{Key: "_rperm", Op: query.In, Arg: test.want}
+			writable = &query.Constraint{Key: "_wperm", Op: query.In, Arg: test.want}
+		}
+		if diff := cmp.Diff(readable, Readable(test.caller)); diff != "" {
+			t.Errorf("Readable(%s) (-want +got):\n%s", test.name, diff)
+		}
+		if diff := cmp.Diff(writable, Writable(test.caller)); diff != "" {
+			t.Errorf("Writable(%s) (-want +got):\n%s", test.name, diff)
+		}
+	}
+}
+
+func TestBoth(t *testing.T) {
+	a, b, c := pointsAt("a", "x"), pointsAt("b", "x"), pointsAt("c", "x")
+	for _, test := range []struct {
+		name  string
+		nodes []query.Node
+		want  query.Node
+	}{
+		{"none", nil, nil},
+		{"nil only", []query.Node{nil, nil}, nil},
+		{"one", []query.Node{nil, a}, a},
+		{"two", []query.Node{a, nil, b}, query.And{a, b}},
+		{"nested", []query.Node{query.And{a, b}, c}, query.And{a, b, c}},
+		{"impossible", []query.Node{a, nobody()}, query.And{a, query.Or{}}},
+		{"empty And", []query.Node{query.And{}}, nil},
+	} {
+		if diff := cmp.Diff(test.want, Both(test.nodes...)); diff != "" {
+			t.Errorf("Both(%s) (-want +got):\n%s", test.name, diff)
+		}
+	}
+	// What is given stays as it is: a class may hand out the same And again and again.
+	shared := append(make(query.And, 0, 4), a)
+	Both(shared, b)
+	if got := shared[:2][1]; got != nil {
+		t.Errorf("Both wrote %v into the And it was given", got)
+	}
+}
+
+func TestStrip(t *testing.T) {
+	stored := func(class string) *parse.Object {
+		return parse.NewObject(class, "objectId", "alice", "username", "a", "password", "p", "sessionToken", "r:1", "authData", parse.NewMap("x", 1.0),
+			"_hashed_password", "h", "_session_token", "r:2", "_auth_data_x", parse.NewMap(), "_perishable_token", "t", "_rperm", []any{})
+	}
+	internal := []string{"_auth_data_x", "_perishable_token", "_rperm"}
+	for _, test := range []struct {
+		name   string
+		caller *auth.Caller
+		want   []string
+	}{
+		{"master", master, []string{"objectId", "username", "authData"}},
+		{"readOnly", readOnly, []string{"objectId", "username", "authData"}},
+		{"maintenance", maintenance, append([]string{"objectId", "username", "authData"}, internal...)},
+		{"anonymous", anonymous, []string{"objectId", "username"}},
+		{"alice", alice, []string{"objectId", "username", "authData"}},
+		{"admin", admin, []string{"objectId", "username"}},
+	} {
+		object := stored("_User")
+		Strip(test.caller, object)
+		if diff := cmp.Diff(test.want, object.Keys()); diff != "" {
+			t.Errorf("Strip(%s) of a _User leaves (-want +got):\n%s", test.name, diff)
+		}
+		object = stored("C")
+		Strip(test.caller, object)
+		want := []string{"objectId", "username", "password", "sessionToken", "authData"}
+		if test.caller == maintenance {
+			want = stored("C").Keys()
+		}
+		if diff := cmp.Diff(want, object.Keys()); diff != "" {
+			t.Errorf("Strip(%s) of a C leaves (-want +got):\n%s", test.name, diff)
+		}
+	}
+}
+
+// An object without id is nobody's own, least of all that of a caller without user.
+func TestStripWithoutID(t *testing.T) {
+	for _, caller := range []*auth.Caller{anonymous, user("")} {
+		object := parse.NewObject("_User", "authData", parse.NewMap())
+		Strip(caller, object)
+		if object.Has("authData") {
+			t.Errorf("Strip(%+v) leaves the authData of an object without id", caller)
+		}
+	}
+}
+
+func TestInternalFields(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		caller *auth.Caller
+		class  string
+		data   *parse.Map
+		want   string
+	}{
+		{"plain", anonymous, "C", parse.NewMap("a", 1.0, "b._c", 1.0), ""},
+		{"client", alice, "_User", parse.NewMap("a", 1.0, "_hashed_password", "x"), "105 Invalid field name: _hashed_password."},
+		{"client, permissions", alice, "C", parse.NewMap("_wperm", []any{"*"}), "105 Invalid field name: _wperm."},
+		{"client, dotted", alice, "_User", parse.NewMap("_auth_data_x.id", "1"), "105 Invalid field name: _auth_data_x."},
+		{"master", master, "_User", parse.NewMap("_hashed_password", "x"), "105 Invalid field name: _hashed_password."},
+		{"maintenance", maintenance, "_User", parse.NewMap("_hashed_password", "x", "_auth_data_x", nil), ""},
+		{"maintenance, unknown", maintenance, "C", parse.NewMap("_hashed_password", "x"), "105 Invalid field name: _hashed_password."},
+	} {
+		got := ""
+		if err := InternalFields(test.caller, test.class, test.data); err != nil {
+			got = err.Error()
+		}
+		if got != test.want {
+			t.Errorf("InternalFields(%s) = %q, want %q", test.name, got, test.want)
+		}
+	}
+}
