@@ -9,25 +9,24 @@ import (
 // insist lets the source speak before an answer that it might change: the cache
 // is empty or expired, an on-demand source has rested, or the key is unknown
 // because it was rotated a moment ago.
-func (c *Credential) insist(ctx context.Context, presented string, d Decision) Decision {
+func (c *Credential) insist(ctx context.Context, d *Decision, presented string) {
 	if c.timing.onDemand && d.Stale && d.Reason != ReasonExpired && !c.suspect.Load() {
 		wait, cancel := context.WithTimeout(ctx, missWait)
 		c.await(wait, false, minGap)
 		cancel()
-		d = c.decide(presented)
+		c.decide(d, presented)
 	}
 	if d.Reason == ReasonExpired || d.Reason == ReasonEmpty && d.Generation == 0 {
 		if !c.join(ctx) {
-			return d
+			return
 		}
-		d = c.decide(presented)
+		c.decide(d, presented)
 	}
 	if d.Reason == ReasonUnknown && !c.cfg.NoMissRefresh {
 		wait, cancel := context.WithTimeout(ctx, missWait)
 		defer cancel()
-		return c.lookAgain(wait, presented, d)
+		c.lookAgain(wait, d, presented)
 	}
-	return d
 }
 
 // join waits for the flight there is, or for a new one unless the source is being
@@ -55,7 +54,7 @@ func (c *Credential) join(ctx context.Context) bool {
 // not again for a key that the source did not know a moment ago. So a rotated key
 // works at once on a node that has not noticed, and whoever tries random keys
 // causes no more fetches than the bucket allows.
-func (c *Credential) lookAgain(ctx context.Context, presented string, d Decision) Decision {
+func (c *Credential) lookAgain(ctx context.Context, d *Decision, presented string) {
 	sum := salted(&c.salt, presented)
 	for {
 		c.mu.Lock()
@@ -67,7 +66,7 @@ func (c *Credential) lookAgain(ctx context.Context, presented string, d Decision
 			if failing || !c.miss.allow(&sum, at.mono) {
 				c.mu.Unlock()
 				c.counters.missLimited.Add(1)
-				return d
+				return
 			}
 			c.counters.missFetches.Add(1)
 			f = c.launch(minGap)
@@ -76,16 +75,16 @@ func (c *Credential) lookAgain(ctx context.Context, presented string, d Decision
 		select {
 		case <-f.done:
 		case <-ctx.Done():
-			return d
+			return
 		}
-		if d = c.decide(presented); d.Reason != ReasonUnknown {
-			return d
+		if c.decide(d, presented); d.Reason != ReasonUnknown {
+			return
 		}
 		if !under {
 			if f.err == nil {
 				c.miss.remember(&sum, c.now().mono, c.timing.negativeTTL)
 			}
-			return d
+			return
 		}
 	}
 }

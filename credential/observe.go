@@ -164,11 +164,11 @@ func (c *Credential) emit(events ...Event) {
 
 // counters count for the life of a Credential.
 type counters struct {
-	fetches, failures, abandoned  atomic.Uint64
-	acceptedCurrent, acceptedPrev atomic.Uint64
-	decided                       [reasons]atomic.Uint64 // by Reason
-	missFetches, missLimited      atomic.Uint64
-	events                        [eventKinds]atomic.Uint64
+	fetches, failures, abandoned atomic.Uint64
+	acceptedPrev                 atomic.Uint64
+	decided                      [reasons]atomic.Uint64 // by Reason
+	missFetches, missLimited     atomic.Uint64
+	events                       [eventKinds]atomic.Uint64
 }
 
 func (n *counters) count(kind EventKind) { n.events[kind].Add(1) }

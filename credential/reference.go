@@ -24,6 +24,7 @@ type Reference struct {
 	Path      string // unescaped, with its leading slash
 	Opaque    string // of the form without //, unescaped
 	Field     string // after #, without the #
+	Value     Secret // of static:VALUE, which has nothing else
 	// Options are the options of the source; those of the engine are in Engine.
 	Options map[string]string
 	Engine  ReferenceOptions
@@ -111,7 +112,7 @@ func ParseReference(text string) (Reference, error) {
 	}
 	ref := Reference{Scheme: strings.ToLower(scheme)}
 	if ref.Scheme == "static" { // the rest is the value, whatever it looks like
-		ref.Opaque = rest
+		ref.Value = NewSecret(rest)
 		return ref, nil
 	}
 	place, field, hasField := strings.Cut(rest, "#")
@@ -239,9 +240,6 @@ func (r Reference) String() string {
 	}
 	return text
 }
-
-// GoString returns String, so that %#v does not show a static value either.
-func (r Reference) GoString() string { return r.String() }
 
 // MarshalText returns String.
 func (r Reference) MarshalText() ([]byte, error) { return []byte(r.String()), nil }

@@ -14,15 +14,11 @@ const redacted = "REDACTED"
 // encoding.TextMarshaler, encoding/gob) yields the word REDACTED. The zero
 // value is an empty secret.
 //
-// The bytes stand behind a pointer on purpose: fmt cannot call methods on an
+// The bytes stand behind a function on purpose: fmt cannot call methods on an
 // unexported field of somebody else's struct, and then prints what it finds by
-// reflection, which for a pointer below the top level is an address.
+// reflection; of a pointer it follows some, of a function it prints the address.
 type Secret struct {
-	sealed *sealed
-}
-
-type sealed struct {
-	bytes []byte
+	open func() []byte
 }
 
 // NewSecret copies value into a Secret.
@@ -30,7 +26,12 @@ func NewSecret[T ~string | ~[]byte](value T) Secret {
 	if len(value) == 0 {
 		return Secret{}
 	}
-	return Secret{sealed: &sealed{bytes: append([]byte(nil), value...)}}
+	return sealed(append([]byte(nil), value...))
+}
+
+// sealed makes a Secret of the bytes themselves.
+func sealed(value []byte) Secret {
+	return Secret{open: func() []byte { return value }}
 }
 
 // Reveal returns a copy of the bytes. It is the only way to the value; whoever
@@ -48,10 +49,10 @@ func (s Secret) Wipe() {
 }
 
 func (s Secret) raw() []byte {
-	if s.sealed == nil {
+	if s.open == nil {
 		return nil
 	}
-	return s.sealed.bytes
+	return s.open()
 }
 
 // String returns REDACTED.

@@ -108,13 +108,14 @@ func (v *version) status(at instant) VersionStatus {
 func (n *counters) read() Counters {
 	out := Counters{
 		Fetches: n.fetches.Load(), Failures: n.failures.Load(), Abandoned: n.abandoned.Load(),
-		AcceptedCurrent: n.acceptedCurrent.Load(), AcceptedPrevious: n.acceptedPrev.Load(),
-		MissFetches: n.missFetches.Load(), MissLimited: n.missLimited.Load(),
+		AcceptedPrevious: n.acceptedPrev.Load(),
+		MissFetches:      n.missFetches.Load(), MissLimited: n.missLimited.Load(),
 		Decisions: make(map[Reason]uint64), Changes: make(map[EventKind]uint64),
 	}
 	for reason := range reasons {
 		out.Decisions[reason] = n.decided[reason].Load()
 	}
+	out.AcceptedCurrent = out.Decisions[ReasonMatch] - min(out.AcceptedPrevious, out.Decisions[ReasonMatch])
 	for kind := EventInstalled; kind < eventKinds; kind++ {
 		if count := n.events[kind].Load(); count > 0 {
 			out.Changes[kind] = count

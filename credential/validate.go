@@ -133,7 +133,7 @@ func (c *Credential) cleanAll(in *Version) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		in.Value = Secret{sealed: &sealed{bytes: value}}
+		in.Value = sealed(value)
 	}
 	identity := in.Value.Reveal()
 	for _, name := range slices.Sorted(maps.Keys(in.Fields)) {
@@ -141,7 +141,7 @@ func (c *Credential) cleanAll(in *Version) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		in.Fields[name] = Secret{sealed: &sealed{bytes: value}}
+		in.Fields[name] = sealed(value)
 		identity = fmt.Appendf(identity, "\x00%d:%s=%d:", len(name), name, len(value))
 		identity = append(identity, value...)
 	}

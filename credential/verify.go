@@ -81,7 +81,8 @@ func (c *Credential) Verify(presented string) Decision {
 	if c == nil {
 		return Decision{Verdict: Reject, Reason: ReasonUnassigned}
 	}
-	d := c.decide(presented)
+	var d Decision
+	c.decide(&d, presented)
 	c.counters.decided[d.Reason].Add(1)
 	return d
 }
@@ -92,25 +93,26 @@ func (c *Credential) VerifyContext(ctx context.Context, presented string) Decisi
 	if c == nil {
 		return Decision{Verdict: Reject, Reason: ReasonUnassigned}
 	}
-	d := c.decide(presented)
+	var d Decision
+	c.decide(&d, presented)
 	if d.Reason != ReasonAbsent && !c.info.Immutable && len(presented) <= maxValue {
-		d = c.insist(ctx, presented, d)
+		c.insist(ctx, &d, presented)
 	}
 	c.counters.decided[d.Reason].Add(1)
 	return d
 }
 
 // decide looks the presented value up in the snapshot.
-func (c *Credential) decide(presented string) Decision {
+func (c *Credential) decide(d *Decision, presented string) {
 	snap := c.snap.Load()
-	d := Decision{Credential: c.cfg.Name, Generation: snap.generation}
+	*d = Decision{Credential: c.cfg.Name, Generation: snap.generation}
 	if blank(presented) {
 		d.Verdict, d.Reason = Reject, ReasonAbsent
-		return d
+		return
 	}
 	if len(presented) > maxValue { // longer than any value can be
 		d.Verdict, d.Reason = Reject, ReasonUnknown
-		return d
+		return
 	}
 	at := c.now()
 	c.used(at)
@@ -124,14 +126,14 @@ func (c *Credential) decide(presented string) Decision {
 	if hit := snap.match(&sum); hit >= 0 {
 		v := &snap.live[hit]
 		d.VersionID, d.State = v.id, v.state
-		c.judge(&d, v, at, condition)
-		return d
+		c.judge(d, v, at, condition)
+		return
 	}
 	if v, found := snap.fate(&sum); found {
 		d.VersionID, d.State = v.id, v.state
 		d.Verdict, d.Reason = Reject, deadReasons[v.state]
 		c.mark(v, at)
-		return d
+		return
 	}
 	switch {
 	case condition == Expired:
@@ -141,7 +143,6 @@ func (c *Credential) decide(presented string) Decision {
 	default:
 		d.Verdict, d.Reason = Reject, ReasonUnknown
 	}
-	return d
 }
 
 var deadReasons = [...]Reason{Retired: ReasonRetired, Disabled: ReasonDisabled, Revoked: ReasonRevoked}
@@ -168,8 +169,6 @@ func (c *Credential) judge(d *Decision, v *version, at instant, condition Condit
 		if v.state == Previous {
 			c.counters.acceptedPrev.Add(1)
 			c.mark(v, at)
-		} else {
-			c.counters.acceptedCurrent.Add(1)
 		}
 	}
 }

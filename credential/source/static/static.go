@@ -11,10 +11,10 @@ import (
 
 // Open makes the source of static:VALUE. Everything after the colon is the value.
 func Open(ref credential.Reference) (credential.Source, error) {
-	if ref.Opaque == "" {
+	if ref.Value.Len() == 0 {
 		return nil, credential.Errorf(credential.Misconfigured, "reference static: the value is missing")
 	}
-	return source{literal: credential.Literal(ref.Opaque)}, nil
+	return source{literal: credential.Literal(string(ref.Value.Reveal()))}, nil
 }
 
 type source struct {
