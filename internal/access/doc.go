@@ -8,8 +8,6 @@
 // Errors are *parse.Error. Most say "Permission denied" and have the reason for the log ([parse.Denied]).
 package access
 
-import "github.com/parley-backend/parley/query"
-
 // Rules are the options that decide. The zero value is the default of Parse Server.
 type Rules struct {
 	// AllowClassCreation lets clients use classes that do not exist yet (option allowClientClassCreation).
@@ -19,29 +17,4 @@ type Rules struct {
 	ProtectedFields map[string]map[string][]string
 	// OwnersLikeOthers applies protected fields to the user's own object too (option protectedFieldsOwnerExempt, negated).
 	OwnersLikeOthers bool
-}
-
-// nobody is a condition that no object meets.
-func nobody() query.Node { return query.Or{} }
-
-// Both joins conditions of which all must hold; nil is none.
-func Both(conditions ...query.Node) query.Node {
-	var all query.And
-	for _, node := range conditions {
-		if node == nil {
-			continue
-		}
-		if and, ok := node.(query.And); ok {
-			all = append(all, and...)
-			continue
-		}
-		all = append(all, node)
-	}
-	switch len(all) {
-	case 0:
-		return nil
-	case 1:
-		return all[0]
-	}
-	return all
 }

@@ -37,33 +37,6 @@ func TestReadableAndWritable(t *testing.T) {
 	}
 }
 
-func TestBoth(t *testing.T) {
-	a, b, c := pointsAt("a", "x"), pointsAt("b", "x"), pointsAt("c", "x")
-	for _, test := range []struct {
-		name  string
-		nodes []query.Node
-		want  query.Node
-	}{
-		{"none", nil, nil},
-		{"nil only", []query.Node{nil, nil}, nil},
-		{"one", []query.Node{nil, a}, a},
-		{"two", []query.Node{a, nil, b}, query.And{a, b}},
-		{"nested", []query.Node{query.And{a, b}, c}, query.And{a, b, c}},
-		{"impossible", []query.Node{a, nobody()}, query.And{a, query.Or{}}},
-		{"empty And", []query.Node{query.And{}}, nil},
-	} {
-		if diff := cmp.Diff(test.want, Both(test.nodes...)); diff != "" {
-			t.Errorf("Both(%s) (-want +got):\n%s", test.name, diff)
-		}
-	}
-	// What is given stays as it is: a class may hand out the same And again and again.
-	shared := append(make(query.And, 0, 4), a)
-	Both(shared, b)
-	if got := shared[:2][1]; got != nil {
-		t.Errorf("Both wrote %v into the And it was given", got)
-	}
-}
-
 func TestStrip(t *testing.T) {
 	stored := func(class string) *parse.Object {
 		return parse.NewObject(class, "objectId", "alice", "username", "a", "password", "p", "sessionToken", "r:1", "authData", parse.NewMap("x", 1.0),

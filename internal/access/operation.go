@@ -51,7 +51,7 @@ func (r Rules) Evolve(caller *auth.Caller, update bool, extra *query.Node) func(
 		}
 		node, err := AddField(caller, class, update)
 		if err == nil && extra != nil {
-			*extra = Both(*extra, node)
+			*extra = query.AndOf(*extra, node)
 		}
 		return err
 	}
@@ -117,7 +117,7 @@ func pointerFields(clp *schema.CLP, grant schema.Grant, op schema.Operation) []s
 func pointsAtUser(caller *auth.Caller, class *schema.Class, fields []string) query.Node {
 	id := caller.UserID()
 	if id == "" {
-		return nobody()
+		return query.Never()
 	}
 	var either query.Or
 	for _, name := range fields {
