@@ -36,6 +36,9 @@ func (o *Objects) normalize(_ context.Context, s *Save) error {
 		if err := checkKey(s, key); err != nil {
 			return err
 		}
+		if err := checkOp(s, v); err != nil {
+			return err
+		}
 		s.Data.Set(key, plain(v))
 	}
 	v, ok := s.Data.Lookup("ACL")
@@ -54,19 +57,14 @@ func (o *Objects) normalize(_ context.Context, s *Save) error {
 	return nil
 }
 
-// checkID refuses an objectId of the client's choice unless the option allowCustomObjectId is on. An update may name the object
-// that it changes, nothing else.
+// checkID refuses an objectId of the client's choice on create unless the option allowCustomObjectId is on.
 func (o *Objects) checkID(s *Save) error {
-	id, given := s.Data.Lookup("objectId")
-	text, isText := id.(string)
-	switch {
-	case !s.IsCreate():
-		if given && text != s.ID {
-			return parse.Errorf(parse.InvalidKeyName, "objectId is an invalid field name.")
-		}
-		s.Data.Delete("objectId")
-		return nil
-	case o.cfg.AllowCustomObjectID:
+	if !s.IsCreate() {
+		return nil // see stamp
+	}
+	if o.cfg.AllowCustomObjectID {
+		id, given := s.Data.Lookup("objectId")
+		text, isText := id.(string)
 		if given && (id == nil || text == "" && isText) {
 			return parse.Errorf(parse.MissingObjectID, "objectId must not be empty, null or undefined")
 		}
@@ -88,8 +86,10 @@ func (o *Objects) checkID(s *Save) error {
 
 // checkKey refuses the names that no class can have, before the schema looks at the others.
 func checkKey(s *Save, key string) error {
-	root, _, dotted := strings.Cut(key, ".")
+	root, rest, dotted := strings.Cut(key, ".")
 	switch {
+	case strings.Contains(rest, "$"):
+		return parse.Errorf(parse.InvalidNestedKey, "Nested keys should not contain the '$' or '.' characters")
 	case dotted && root == "authData":
 		return parse.Errorf(parse.InvalidKeyName, "Invalid field name for update: %s", key)
 	case !strings.HasPrefix(key, "_"):
@@ -100,6 +100,18 @@ func checkKey(s *Save, key string) error {
 		}
 	}
 	return parse.Errorf(parse.InvalidKeyName, "Invalid field name: %s.", key)
+}
+
+// checkOp refuses a malformed operator of a create, where Parse Server has one text for all of them. The schema does it for
+// updates.
+func checkOp(s *Save, v any) error {
+	switch name, _ := parse.MalformedOp(v); name {
+	case "Increment", "Add", "AddUnique", "Remove":
+		if s.IsCreate() {
+			return parse.Errorf(parse.InvalidJSON, "objects to add must be an array")
+		}
+	}
+	return nil
 }
 
 // denied looks for the keywords of requestKeywordDenylist in a member and everything below it.
@@ -174,80 +186,21 @@ func plain(v any) any {
 // fill gives a create the default values and the default ACL of the class, and refuses a write that leaves or makes a required
 // field empty. What was filled in is part of the response.
 func (o *Objects) fill(_ context.Context, s *Save) error {
-	if err := requiredColumns(s); err != nil {
+	if err := schema.CheckRequiredColumns(s.ClassName, s.Data, s.IsCreate()); err != nil {
 		return err
 	}
-	if !s.IsCreate() {
-		for key := range s.Data.All() {
-			if f := s.Class.Fields[key]; f.Required && missing(s.Data.Get(key)) {
-				return parse.Errorf(parse.ValidationError, "%s is required", key)
-			}
+	if s.IsCreate() && !s.Data.Has("ACL") {
+		if acl := s.Class.DefaultACL(s.Caller.UserID()); acl != nil {
+			s.Data.Set("ACL", acl)
+			s.Response.Set("ACL", acl.Clone())
 		}
+	}
+	if !o.plan(s.Class).filled {
 		return nil
 	}
-	defaultACL(s)
-	for _, name := range o.plan(s.Class).filled {
-		f := s.Class.Fields[name]
-		v, given := s.Data.Lookup(name)
-		if given && !missing(v) {
-			continue
-		}
-		_, deleted := v.(parse.Delete)
-		switch {
-		case f.Default != nil && (!given || deleted):
-			s.Data.Set(name, parse.Clone(f.Default))
-			s.Response.Set(name, parse.Clone(f.Default))
-		case f.Required:
-			return parse.Errorf(parse.ValidationError, "%s is required", name)
-		}
+	filled, err := schema.FillDefaults(s.Class, s.Data, s.IsCreate())
+	for _, name := range filled {
+		s.Response.Set(name, s.Data.Get(name))
 	}
-	return nil
-}
-
-// requiredColumns checks the columns that a system class cannot be without.
-func requiredColumns(s *Save) error {
-	for _, name := range schema.RequiredColumns(s.ClassName) {
-		v, given := s.Data.Lookup(name)
-		_, deleted := v.(parse.Delete)
-		if deleted || s.IsCreate() && (!given || missing(v)) {
-			return parse.Errorf(parse.IncorrectType, "%s is required.", name)
-		}
-	}
-	return nil
-}
-
-func missing(v any) bool {
-	switch v := v.(type) {
-	case nil:
-		return true
-	case string:
-		return v == ""
-	case parse.Delete:
-		return true
-	}
-	return false
-}
-
-// defaultACL applies the ACL that the class-level permissions give to new objects; "currentUser" stands for the creator.
-func defaultACL(s *Save) {
-	if s.Class.CLP == nil || s.Class.CLP.ACL == nil || s.Data.Has("ACL") {
-		return
-	}
-	public := schema.Grants{Read: true, Write: true}
-	if len(s.Class.CLP.ACL) == 1 && s.Class.CLP.ACL[parse.Public] == public {
-		return
-	}
-	acl := make(parse.ACL, len(s.Class.CLP.ACL))
-	for name, grants := range s.Class.CLP.ACL {
-		if name == "currentUser" {
-			if name = s.Caller.UserID(); name == "" {
-				continue
-			}
-		}
-		if grants.Read || grants.Write {
-			acl[name] = parse.Access{Read: grants.Read, Write: grants.Write}
-		}
-	}
-	s.Data.Set("ACL", acl)
-	s.Response.Set("ACL", acl.Clone())
+	return err
 }

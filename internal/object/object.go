@@ -120,8 +120,8 @@ type plan struct {
 	class *schema.Class
 	// relations are the Relation fields, sorted.
 	relations []string
-	// filled are the fields with a default value and the required ones, sorted.
-	filled []string
+	// filled tells whether a field has a default value or is required.
+	filled bool
 }
 
 func (c *core) plan(class *schema.Class) *plan {
@@ -134,11 +134,10 @@ func (c *core) plan(class *schema.Class) *plan {
 			p.relations = append(p.relations, name)
 		}
 		if f.Required || f.Default != nil {
-			p.filled = append(p.filled, name)
+			p.filled = true
 		}
 	}
 	slices.Sort(p.relations)
-	slices.Sort(p.filled)
 	c.plans.Store(class.Name, p)
 	return p
 }

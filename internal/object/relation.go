@@ -25,6 +25,7 @@ type relationChange struct {
 
 // detachRelations takes the relation operators out of the data. Nothing else can be written to a Relation: a value of
 // the type says nothing, and neither its removal nor null takes members out (as on MongoDB, where the field is not stored).
+// The removal of a field that is not there goes with them.
 func (o *Objects) detachRelations(_ context.Context, s *Save) error {
 	for _, name := range s.Data.Keys() {
 		v := s.Data.Get(name)
@@ -37,13 +38,17 @@ func (o *Objects) detachRelations(_ context.Context, s *Save) error {
 				if err := checkMembers(s.Class, name, add, remove); err != nil {
 					return err
 				}
-				if len(add)+len(remove) > 0 {
-					s.relations = append(s.relations, relationChange{name, add, remove})
+				if len(add)+len(remove) == 0 {
+					return parse.Errorf(parse.InvalidJSON, "a relation operator must name at least one object")
 				}
+				s.relations = append(s.relations, relationChange{name, add, remove})
 				continue
 			}
 		}
-		if _, ok := v.(parse.Relation); ok || s.Class.Fields[name].Type == schema.Relation {
+		_, relation := v.(parse.Relation)
+		_, removal := v.(parse.Delete)
+		f, known := s.Class.Field(query.Root(name))
+		if relation || f.Type == schema.Relation || removal && (!known || s.IsCreate()) {
 			s.Data.Delete(name)
 		}
 	}

@@ -82,7 +82,7 @@ func (o *Objects) admitWrite(_ context.Context, s *Save) error {
 	if err := access.Class(s.Caller, s.ClassName, op); err != nil {
 		return err
 	}
-	if !schema.ValidClassName(s.ClassName) || schema.IsJoin(s.ClassName) {
+	if schema.IsJoin(s.ClassName) || !schema.ValidClassName(s.ClassName) && !schema.IsSystem(s.ClassName) {
 		return parse.Errorf(parse.InvalidJSON, "schema class name does not revalidate")
 	}
 	class, exists := o.cfg.Schemas.Class(s.ClassName)
@@ -153,16 +153,14 @@ func (o *Objects) permit(_ context.Context, s *Save) error {
 func (o *Objects) evolve(ctx context.Context, s *Save) error {
 	internal := detachInternal(s)
 	var extra query.Node
-	ask := o.cfg.Rules.Evolve(s.Caller, !s.IsCreate(), &extra)
-	class, err := o.cfg.Schemas.Evolve(ctx, s.ClassName, s.Data, func(class *schema.Class, isNew bool, newFields []string) error {
-		if err := ask(class, isNew, newFields); err != nil {
-			return err
-		}
-		if o.tx != nil {
-			return &growth{class: s.ClassName, values: s.Data.Clone()}
-		}
-		return nil
-	})
+	allow := o.cfg.Rules.Evolve(s.Caller, !s.IsCreate(), &extra)
+	var class *schema.Class
+	var err error
+	if o.tx == nil {
+		class, err = o.cfg.Schemas.Evolve(ctx, s.ClassName, s.Data, allow)
+	} else {
+		class, err = o.fitting(s, allow)
+	}
 	if err != nil {
 		return err
 	}
@@ -174,6 +172,24 @@ func (o *Objects) evolve(ctx context.Context, s *Save) error {
 		s.Data.Set(name, v)
 	}
 	return nil
+}
+
+// fitting is the part of evolve inside a transaction, where the schema cannot change: if it has to, the transaction ends, see growth.
+func (o *Objects) fitting(s *Save, allow func(*schema.Class, bool, []string) error) (*schema.Class, error) {
+	class, err := o.cfg.Schemas.Fitting(s.ClassName, s.Data)
+	if err != nil || class != nil {
+		return class, err
+	}
+	known, exists := o.cfg.Schemas.Class(s.ClassName)
+	if !exists {
+		known = schema.New(s.ClassName)
+	}
+	if fields := schema.NewFields(known, s.Data); !exists || len(fields) > 0 {
+		if err := allow(known, !exists, fields); err != nil {
+			return nil, err
+		}
+	}
+	return nil, &growth{class: s.ClassName, values: s.Data.Clone()}
 }
 
 // detachInternal takes the internal fields that the maintenance key writes out of the data while the schema is made to fit:
@@ -204,6 +220,10 @@ func (o *Objects) stamp(_ context.Context, s *Save) error {
 	s.Data.Delete("createdAt")
 	s.Data.Delete("updatedAt")
 	if !s.IsCreate() {
+		// Parse Server gives the object the new id, and leaves every pointer to it behind.
+		if id := s.Data.Get("objectId"); id != nil && id != s.ID {
+			return parse.Errorf(parse.InvalidKeyName, "objectId is an invalid field name.")
+		}
 		s.Data.Delete("objectId")
 		s.Data.Set("updatedAt", s.now)
 		return nil

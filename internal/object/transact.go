@@ -13,6 +13,9 @@ import (
 // retries is how often a transaction that met another is run again (contract parse-api.md, 2.8).
 const retries = 5
 
+// maxGrowth ends a transaction whose classes somebody else drops again and again.
+const maxGrowth = 10_000
+
 // transaction is what the objects of one running transaction share. It belongs to one goroutine.
 type transaction struct {
 	// committed are to run once the transaction is visible.
@@ -37,6 +40,7 @@ func (o *Objects) Transact(ctx context.Context, fn func(ctx context.Context, tx 
 	if o.tx != nil {
 		return fn(ctx, o)
 	}
+	grown := 0
 	for attempt := 0; ; attempt++ {
 		tx := &transaction{}
 		err := o.cfg.Store.Transact(ctx, func(ctx context.Context, store storage.Store) error {
@@ -49,9 +53,10 @@ func (o *Objects) Transact(ctx context.Context, fn func(ctx context.Context, tx 
 				f()
 			}
 			return nil
-		case errors.As(err, &grow):
+		case errors.As(err, &grow) && grown < maxGrowth:
 			// Permission to grow was asked when the need was found. Each round adds what the next object lacks,
-			// so this ends, and does not count as an attempt.
+			// and does not count as an attempt.
+			grown++
 			if _, err := o.cfg.Schemas.Evolve(ctx, grow.class, grow.values, nil); err != nil {
 				return clientError(err)
 			}

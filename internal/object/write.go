@@ -33,6 +33,11 @@ func (o *Objects) insert(ctx context.Context, s *Save) error {
 	object := (&parse.Object{ClassName: s.ClassName, Map: *s.Data}).Shallow()
 	if !simple(s.Data) {
 		object.Map = parse.Map{}
+		for key, v := range s.Data.All() {
+			if op, ok := v.(parse.AddUnique); ok { // a create takes all of them, as given (measured)
+				s.Data.Set(key, parse.Add{Objects: op.Objects})
+			}
+		}
 		if err := parse.ApplyChanges(&object.Map, s.Data); err != nil {
 			return err
 		}
