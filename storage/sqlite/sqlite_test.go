@@ -14,8 +14,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	childMain() // does not return in a child of the kill test
-	goleak.VerifyTestMain(m)
+	childMain()                                                                               // does not return in a child of the kill test
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/dlclark/regexp2.runClock")) // its clock stops by itself
 }
 
 var (
