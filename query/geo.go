@@ -12,7 +12,7 @@ import (
 func Radians(a, b parse.GeoPoint) float64 {
 	const degree = math.Pi / 180
 	sinLat := math.Sin((b.Latitude - a.Latitude) * degree / 2)
-	sinLng := math.Sin((b.Longitude - a.Longitude) * degree / 2)
+	sinLng := math.Sin(math.Remainder(b.Longitude-a.Longitude, 360) * degree / 2)
 	h := sinLat*sinLat + math.Cos(a.Latitude*degree)*math.Cos(b.Latitude*degree)*sinLng*sinLng
 	return 2 * math.Asin(math.Sqrt(math.Min(1, math.Max(0, h))))
 }

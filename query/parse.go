@@ -69,10 +69,13 @@ func (p *parser) member(key string, value any, depth int) (Node, error) {
 // list reads $or, $and and $nor.
 func (p *parser) list(key string, value any, depth int) (Node, error) {
 	list, ok := value.([]any)
-	if key == "$nor" && (!ok || len(list) == 0) {
+	switch {
+	case !ok && !p.opts.Privileged:
+		// Parse Server finds this while it looks for protected fields, and does not say why.
+		return nil, parse.Denied(parse.InvalidQuery, "%s must be an array", key)
+	case key == "$nor" && len(list) == 0:
 		return nil, invalidQuery("Bad $nor format - use an array of at least 1 value.")
-	}
-	if !ok {
+	case !ok:
 		return nil, invalidQuery("Bad %s format - use an array value.", key)
 	}
 	p.logical++
