@@ -27,6 +27,8 @@ type Field struct {
 	TargetClass string
 	// Required fields must have a value on every create and may not be removed (code 142).
 	Required bool
+	// Optional says that the class was made with "required":false, which answers repeat. It means nothing else.
+	Optional bool
 	// Default is the value of a create that names none; nil for no default.
 	Default any
 }

@@ -57,6 +57,9 @@ func readCLP(v any, customIDs bool) (*CLP, error) {
 		return nil, nil
 	}
 	m, ok := members(v)
+	if text, is := v.(string); is && text != "" { // Parse Server walks its characters
+		return nil, notAnOperation("0")
+	}
 	if !ok {
 		return nil, parse.Errorf(parse.InvalidJSON, "'%s' is not a valid value for class level permissions - must be an object", display(v))
 	}
@@ -82,7 +85,7 @@ func (c *CLP) readKey(key string, value any, customIDs bool) (err error) {
 		return err
 	}
 	if key != "protectedFields" && key != "ACL" && !slices.Contains(Operations, Operation(key)) {
-		return parse.Errorf(parse.InvalidJSON, "%s is not a valid operation for class level permissions", key)
+		return notAnOperation(key)
 	}
 	m, ok := members(value)
 	if !ok {
@@ -98,6 +101,10 @@ func (c *CLP) readKey(key string, value any, customIDs bool) (err error) {
 	return err
 }
 
+func notAnOperation(key string) error {
+	return parse.Errorf(parse.InvalidJSON, "%s is not a valid operation for class level permissions", key)
+}
+
 func readUserFields(key string, value any) ([]string, error) {
 	list, ok := value.([]any)
 	if !ok {
@@ -105,6 +112,9 @@ func readUserFields(key string, value any) ([]string, error) {
 	}
 	return fieldNames(list, func(v any) error { return notAPointerField(v, key) })
 }
+
+// anObject is what Parse Server writes in place of the operation when the pointer fields of one are wrong.
+const anObject = "[object Object]"
 
 func notAPointerField(v any, key string) error {
 	return parse.Errorf(parse.InvalidJSON, "'%s' is not a valid column for class level pointer permissions %s", display(v), key)
@@ -134,7 +144,7 @@ func readGrant(op string, m *parse.Map, customIDs bool) (Grant, error) {
 			if !ok {
 				return g, parse.Errorf(parse.InvalidJSON, "'%s' is not a valid value for %s[pointerFields] - expected an array.", display(permit), op)
 			}
-			names, err := fieldNames(list, func(v any) error { return notAPointerField(v, op) })
+			names, err := fieldNames(list, func(v any) error { return notAPointerField(v, anObject) })
 			if err != nil {
 				return g, err
 			}
@@ -239,7 +249,7 @@ func (c *CLP) check(fields map[string]Field) error {
 		}
 	}
 	for _, op := range Operations {
-		if err := checkPointerFields(string(op), c.Operations[op].PointerFields, fields); err != nil {
+		if err := checkPointerFields(anObject, c.Operations[op].PointerFields, fields); err != nil {
 			return err
 		}
 	}
@@ -297,9 +307,20 @@ func clpToJSON(c *CLP) *parse.Map {
 	if c.ACL != nil {
 		acl := parse.NewMap()
 		for _, entity := range slices.Sorted(maps.Keys(c.ACL)) {
-			acl.Set(entity, parse.NewMap("read", c.ACL[entity].Read, "write", c.ACL[entity].Write))
+			acl.Set(entity, c.ACL[entity].toJSON())
 		}
 		m.Set("ACL", acl)
+	}
+	return m
+}
+
+func (g Grants) toJSON() *parse.Map {
+	m := parse.NewMap()
+	if g.Read {
+		m.Set("read", true)
+	}
+	if g.Write {
+		m.Set("write", true)
 	}
 	return m
 }
@@ -369,5 +390,5 @@ func display(v any) string {
 		}
 		return strings.Join(parts, ",")
 	}
-	return "[object Object]"
+	return anObject
 }

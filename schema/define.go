@@ -227,9 +227,9 @@ func readType(def any) (Field, error) {
 }
 
 func readOptions(class, name string, field Field, def *parse.Map) (Field, error) {
-	field.Required = def.Get("required") == true
-	value := def.Get("defaultValue")
-	if value == nil {
+	field.Required, field.Optional = def.Get("required") == true, def.Get("required") == false
+	value, given := def.Lookup("defaultValue")
+	if !given {
 		if field.Required && field.Type == Relation {
 			return field, parse.Errorf(parse.IncorrectType, "The 'required' option is not applicable for %s", field)
 		}
@@ -244,6 +244,9 @@ func readOptions(class, name string, field Field, def *parse.Map) (Field, error)
 	}
 	if field.Type == Relation && got.TargetClass != "" {
 		return field, parse.Errorf(parse.IncorrectType, "The 'default value' option is not applicable for %s", field)
+	}
+	if value == nil {
+		got.Type = "null"
 	}
 	if !field.SameType(got) {
 		return field, parse.Errorf(parse.IncorrectType, "schema mismatch for %s.%s default value; expected %s but got %s", class, name, field, got)

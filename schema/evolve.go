@@ -132,9 +132,9 @@ func missing(v any) bool {
 	return false
 }
 
-// FillDefaults gives the fields that a create leaves out their default values and returns the names of those. It refuses a
-// write that leaves a required field without value (code 142): a create that has none, an update that takes it away.
-// An empty String is no value.
+// FillDefaults gives the fields that a create leaves out, or null, their default values and returns the names of those. It
+// refuses a write that leaves a required field without value (code 142): a create that has none, an update that takes
+// it away. An empty String is no value either, but one that was chosen: it is not replaced.
 func FillDefaults(class *Class, values *parse.Map, create bool) (filled []string, err error) {
 	for _, name := range fieldOrder(class) {
 		f := class.Fields[name]
@@ -145,7 +145,7 @@ func FillDefaults(class *Class, values *parse.Map, create bool) (filled []string
 		_, removed := v.(parse.Delete)
 		switch {
 		case v != nil && v != "" && !removed, !create && !given:
-		case create && f.Default != nil && (!given || removed):
+		case create && f.Default != nil && v != "":
 			values.Set(name, parse.Clone(f.Default))
 			filled = append(filled, name)
 		case f.Required:

@@ -152,9 +152,10 @@ func TestFillDefaults(t *testing.T) {
 	}{
 		{`{"r":1}`, true, `{"r":1,"d":"z","rd":[1]}`, []string{"d", "rd"}, ""},
 		{`{"r":0,"d":"y","rd":[]}`, true, `{"r":0,"d":"y","rd":[]}`, nil, ""},
-		{`{"r":1,"d":null,"rd":{"__op":"Delete"}}`, true, `{"r":1,"d":null,"rd":[1]}`, []string{"rd"}, ""},
+		{`{"r":1,"d":null,"rd":{"__op":"Delete"}}`, true, `{"r":1,"d":"z","rd":[1]}`, []string{"d", "rd"}, ""},
+		{`{"r":1,"d":""}`, true, `{"r":1,"d":"","rd":[1]}`, []string{"rd"}, ""},
 		{`{}`, true, ``, nil, "142 r is required"},
-		{`{"r":1,"rd":null}`, true, ``, nil, "142 rd is required"},
+		{`{"r":1,"rd":""}`, true, ``, nil, "142 rd is required"},
 		{`{}`, false, `{}`, nil, ""},
 		{`{"d":{"__op":"Delete"}}`, false, `{"d":{"__op":"Delete"}}`, nil, ""},
 		{`{"r":{"__op":"Delete"}}`, false, ``, nil, "142 r is required"},

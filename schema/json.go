@@ -78,8 +78,8 @@ func (f Field) toJSON() *parse.Map {
 	if f.TargetClass != "" {
 		m.Set("targetClass", f.TargetClass)
 	}
-	if f.Required {
-		m.Set("required", true)
+	if f.Required || f.Optional {
+		m.Set("required", f.Required)
 	}
 	if f.Default != nil {
 		m.Set("defaultValue", parse.Clone(f.Default))
@@ -130,8 +130,12 @@ func (c *Class) readStoredField(name string, def any) error {
 	if known && !field.SameType(old) {
 		return mismatch(c.Name, name, old, field)
 	}
-	field, err = readOptions(c.Name, name, field, def.(*parse.Map))
-	if err != nil {
+	options := def.(*parse.Map)
+	if value, given := options.Lookup("defaultValue"); given && value == nil {
+		options = options.Clone()
+		options.Delete("defaultValue")
+	}
+	if field, err = readOptions(c.Name, name, field, options); err != nil {
 		return err
 	}
 	c.Fields[name] = field
@@ -214,5 +218,5 @@ func (c *Class) Equal(d *Class) bool {
 }
 
 func (f Field) equal(g Field) bool {
-	return f.SameType(g) && f.Required == g.Required && parse.Equal(f.Default, g.Default)
+	return f.SameType(g) && f.Required == g.Required && f.Optional == g.Optional && parse.Equal(f.Default, g.Default)
 }
