@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	"github.com/parley-backend/parley/schema"
 	"github.com/parley-backend/parley/storage"
 	"github.com/parley-backend/parley/storage/memory"
+	"github.com/parley-backend/parley/storage/sqlite"
 )
 
 // bed is a service over an empty database.
@@ -30,6 +32,13 @@ type bed struct {
 // adapters are the databases that every scenario runs on.
 var adapters = map[string]func(t testing.TB) storage.Adapter{
 	"memory": func(testing.TB) storage.Adapter { return memory.New() },
+	"sqlite": func(t testing.TB) storage.Adapter {
+		db, err := sqlite.Open(context.Background(), sqlite.Config{Path: filepath.Join(t.TempDir(), "test.db")})
+		if err != nil {
+			t.Fatalf("sqlite.Open() = %v", err)
+		}
+		return db
+	},
 }
 
 // onEach runs a test on a service over each database. Clients may create classes unless cfg is changed.

@@ -216,14 +216,14 @@ func TestRequiredAndDefaults(t *testing.T) {
 			{line: "POST Od", body: `{"a":null}`, want: `142 a is required`},
 			{line: "POST Od", body: `{"a":""}`, want: `111 schema mismatch for Od.a; expected Number but got String`},
 			{line: "POST Od", body: `{"a":1}`, want: `201 {"objectId":"<id>","createdAt":"<date>","ACL":{"*":{"read":true}},"b":"dd","c":7} /classes/Od/<id>`},
-			{caller: alice, line: "POST Od", body: `{"a":1,"b":null,"c":{"__op":"Delete"}}`, as: "o", want: `201 {"objectId":"<id>","createdAt":"<date>","ACL":{"*":{"read":true},"alice":{"read":true,"write":true}},"c":7} /classes/Od/<id>`},
+			{caller: alice, line: "POST Od", body: `{"a":1,"c":{"__op":"Delete"}}`, as: "o", want: `201 {"objectId":"<id>","createdAt":"<date>","ACL":{"*":{"read":true},"alice":{"read":true,"write":true}},"b":"dd","c":7} /classes/Od/<id>`},
 			{caller: alice, line: "PUT Od/$o$", body: `{"a":{"__op":"Delete"}}`, want: `142 a is required`},
 			{caller: alice, line: "PUT Od/$o$", body: `{"c":null}`, want: `142 c is required`},
 			{caller: alice, line: "PUT Od/$o$", body: `{"newf":1}`, want: `119 Permission denied`},
 			{caller: alice, line: "PUT Od/$o$", body: `{"newf":null}`, want: `119 Permission denied`},
 			{caller: alice, line: "PUT Od/$o$", body: `{"newf":{"__op":"Delete"}}`, want: `200 {"updatedAt":"<date>"}`},
 			{caller: alice, line: "DELETE Od/$o$", want: `119 Permission denied`},
-			{line: "GET Od/$o$", want: `200 {"objectId":"<o>","createdAt":"<date>","updatedAt":"<date>","a":1,"b":null,"c":7,"ACL":{"*":{"read":true},"alice":{"read":true,"write":true}}}`},
+			{line: "GET Od/$o$", want: `200 {"objectId":"<o>","createdAt":"<date>","updatedAt":"<date>","a":1,"b":"dd","c":7,"ACL":{"*":{"read":true},"alice":{"read":true,"write":true}}}`},
 		})
 	})
 }
