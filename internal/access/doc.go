@@ -13,7 +13,7 @@ type Rules struct {
 	// AllowClassCreation lets clients use classes that do not exist yet (option allowClientClassCreation).
 	AllowClassCreation bool
 	// ProtectedFields by class and group, added to those of the classes (option protectedFields). The e-mail address
-	// of users is protected from everybody besides.
+	// of users is protected from everybody besides, unless OwnersLikeOthers is set and they name a group "*" of _User.
 	ProtectedFields map[string]map[string][]string
 	// OwnersLikeOthers applies protected fields to the user's own object too (option protectedFieldsOwnerExempt, negated).
 	OwnersLikeOthers bool

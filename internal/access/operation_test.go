@@ -39,10 +39,6 @@ func pointsAt(field, id string) query.Node {
 	return &query.Constraint{Key: field, Op: query.Eq, Arg: parse.Pointer{ClassName: "_User", ObjectID: id}}
 }
 
-func contains(field, id string) query.Node {
-	return &query.Constraint{Key: field, Op: query.All, Arg: []any{parse.Pointer{ClassName: "_User", ObjectID: id}}}
-}
-
 // classWith returns a class with a pointer, an array and these permissions.
 func classWith(clp *schema.CLP) *schema.Class {
 	class := schema.New("C")

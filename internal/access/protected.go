@@ -58,11 +58,10 @@ func (r Rules) groups(class *schema.Class) map[string][]string {
 	if class.CLP != nil {
 		own = class.CLP.ProtectedFields
 	}
-	options := r.ProtectedFields[class.Name]
-	email := class.Name == schema.UserClass && !(r.OwnersLikeOthers && options[parse.Public] != nil)
-	if schema.IsVolatile(class.Name) || len(options) == 0 && !email {
+	if !r.adds(class) {
 		return own
 	}
+	options := r.ProtectedFields[class.Name]
 	merged := make(map[string][]string, len(own)+len(options))
 	for group, fields := range own {
 		merged[group] = fields
@@ -70,10 +69,35 @@ func (r Rules) groups(class *schema.Class) map[string][]string {
 	for group, fields := range options {
 		merged[group] = union(merged[group], fields)
 	}
-	if email {
+	if r.email(class) {
 		merged[parse.Public] = union(merged[parse.Public], []string{"email"})
 	}
 	return merged
+}
+
+// adds tells whether the options protect fields of the class.
+func (r Rules) adds(class *schema.Class) bool {
+	return !schema.IsVolatile(class.Name) && (len(r.ProtectedFields[class.Name]) > 0 || r.email(class))
+}
+
+// email tells whether the e-mail address of users is protected by default: options replace that only together with
+// OwnersLikeOthers, as in Parse Server.
+func (r Rules) email(class *schema.Class) bool {
+	return class.Name == schema.UserClass && !(r.OwnersLikeOthers && r.ProtectedFields[class.Name][parse.Public] != nil)
+}
+
+// Shown returns the class as PUT /schemas answers it: with the protected fields of the options among its own. It is the class
+// itself when the options protect none of it.
+func (r Rules) Shown(class *schema.Class) *schema.Class {
+	if !r.adds(class) {
+		return class
+	}
+	shown := class.Clone()
+	if shown.CLP == nil { // what the class has then, said in so many words
+		shown.CLP = &schema.CLP{ACL: map[string]schema.Grants{parse.Public: {Read: true, Write: true}}}
+	}
+	shown.CLP.ProtectedFields = r.groups(class)
+	return shown
 }
 
 func union(a, b []string) []string {

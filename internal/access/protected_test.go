@@ -248,3 +248,35 @@ func TestBelongingNeverHides(t *testing.T) {
 		}
 	})
 }
+
+// The permissions in the answer to PUT /schemas/_User, as recorded, and those of a class with permissions of its own.
+func TestShown(t *testing.T) {
+	const open = `"find":{"*":true},"get":{"*":true},"count":{"*":true},"create":{"*":true},"update":{"*":true},"delete":{"*":true},"addField":{"*":true},`
+	options := Rules{ProtectedFields: map[string]map[string][]string{"C": {"role:a": {"friends"}, "*": {"owner"}}}}
+	for _, test := range []struct {
+		name  string
+		rules Rules
+		class *schema.Class
+		want  string // "" for the class itself
+	}{
+		{"users", Rules{}, schema.New("_User"), `{` + open + `"protectedFields":{"*":["email"]},"ACL":{"*":{"read":true,"write":true}}}`},
+		{"options", options, protecting("C", map[string][]string{"*": {"friends"}}), `{` + open + `"protectedFields":{"*":["friends","owner"],"role:a":["friends"]}}`},
+		{"no options", Rules{}, protecting("C", map[string][]string{"*": {"friends"}}), ""},
+		{"volatile", Rules{ProtectedFields: map[string]map[string][]string{"_JobStatus": {"*": {"params"}}}}, schema.New("_JobStatus"), ""},
+	} {
+		before := test.class.Clone()
+		shown := test.rules.Shown(test.class)
+		if test.want == "" {
+			if shown != test.class {
+				t.Errorf("%s: Shown is a copy, want the class itself", test.name)
+			}
+			continue
+		}
+		if got := string(parse.Marshal(schema.ToJSON(shown).Get("classLevelPermissions"))); got != test.want {
+			t.Errorf("%s: Shown has %s, want %s", test.name, got, test.want)
+		}
+		if !test.class.Equal(before) {
+			t.Errorf("%s: Shown changed the class", test.name)
+		}
+	}
+}
