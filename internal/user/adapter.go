@@ -2,8 +2,6 @@ package user
 
 import (
 	"context"
-	"maps"
-	"slices"
 
 	"github.com/parley-backend/parley/internal/auth"
 	"github.com/parley-backend/parley/parse"
@@ -124,5 +122,3 @@ func (u *Users) adapter(provider string) AuthAdapter {
 	}
 	return nil
 }
-
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

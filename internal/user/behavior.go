@@ -258,12 +258,23 @@ func (u *Users) Deleted(_ context.Context, _ *auth.Caller, user *parse.Object) e
 // Purged does so for all users.
 func (u *Users) Purged(context.Context) { u.cfg.Sessions.ForgetAll() }
 
+// taken are the answers to a clash with another user, by the field of the unique index.
+var taken = map[string]*parse.Error{
+	"username": parse.Errorf(parse.UsernameTaken, "Account already exists for this username."),
+	"email":    parse.Errorf(parse.EmailTaken, "Account already exists for this email address."),
+}
+
 // Refused gives refusals the codes that they have for users: who may not write or delete a user reads the same as for a user that
-// does not exist (206), and a clash of two accounts at one provider is 208.
+// does not exist (206), and a clash says of what.
 func (u *Users) Refused(caller *auth.Caller, id string, err error) error {
 	var clash *storage.Error
-	if errors.As(err, &clash) && clash.Kind == storage.Duplicate && len(clash.Fields) > 0 && strings.HasPrefix(clash.Fields[0], schema.AuthDataPrefix) {
-		return errAlreadyLinked
+	if errors.As(err, &clash) && clash.Kind == storage.Duplicate && len(clash.Fields) > 0 {
+		if strings.HasPrefix(clash.Fields[0], schema.AuthDataPrefix) {
+			return errAlreadyLinked
+		}
+		if answer, ok := taken[clash.Fields[0]]; ok {
+			return answer
+		}
 	}
 	if id != "" && !caller.Privileged() && errors.Is(err, parse.ObjectNotFound) {
 		return parse.Denied(parse.SessionMissing, "Insufficient auth.")

@@ -94,16 +94,6 @@ func New(cfg Config) *Users {
 	return &Users{cfg: cfg, passwords: newPasswords()}
 }
 
-// Indexes returns the unique indexes that the authentication providers need besides those every _User has: each id of a
-// provider belongs to one user.
-func (u *Users) Indexes() []schema.UniqueIndex {
-	var indexes []schema.UniqueIndex
-	for _, provider := range sortedKeys(u.cfg.Auth) {
-		indexes = append(indexes, schema.AuthDataIndex(provider))
-	}
-	return indexes
-}
-
 func (u *Users) class() *schema.Class {
 	if class, ok := u.cfg.Schemas.Class(schema.UserClass); ok {
 		return class
