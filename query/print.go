@@ -63,7 +63,7 @@ func mergeConstraints(nodes []Node) (*parse.Map, bool) {
 			}
 			into, ok := asOperators(merged.Get(key))
 			more, isMore := asOperators(value)
-			if !ok || !isMore {
+			if !ok || !isMore || mergesByUnion(into) || mergesByUnion(more) {
 				return nil, false
 			}
 			for name, operand := range more.All() {
@@ -79,6 +79,11 @@ func mergeConstraints(nodes []Node) (*parse.Map, bool) {
 		}
 	}
 	return merged, true
+}
+
+// mergesByUnion tells whether operators would, beside others of their kind, mean something else than alone.
+func mergesByUnion(operators *parse.Map) bool {
+	return operators.Has("$in") || operators.Has("$inQuery") || operators.Has("$select")
 }
 
 func isEmptyAnd(n Node) bool {
