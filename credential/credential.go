@@ -45,6 +45,7 @@ type Credential struct {
 	lastStart time.Duration // instant.mono of the latest fetch, valid if fetched
 	fetched   bool
 	lastFetch time.Time
+	lastTook  time.Duration
 	hung      *call // the fetch that was abandoned and has not returned
 	wanted    uint64
 	wantTries int

@@ -95,7 +95,7 @@ type missGuard struct {
 	spent  float64 // tokens taken from the bucket
 	at     time.Duration
 	until  map[digest]time.Duration // keys that the source did not know
-	recent [missRemembered]digest   // in the order of arrival, a ring
+	recent []digest                 // in the order of arrival; a ring once it is full
 	next   int
 }
 
@@ -122,9 +122,13 @@ func (g *missGuard) remember(sum *digest, now, ttl time.Duration) {
 		g.until = make(map[digest]time.Duration)
 	}
 	if _, known := g.until[*sum]; !known {
-		delete(g.until, g.recent[g.next])
-		g.recent[g.next] = *sum
-		g.next = (g.next + 1) % len(g.recent)
+		if len(g.recent) < missRemembered {
+			g.recent = append(g.recent, *sum)
+		} else {
+			delete(g.until, g.recent[g.next])
+			g.recent[g.next] = *sum
+			g.next = (g.next + 1) % missRemembered
+		}
 	}
 	g.until[*sum] = now + ttl
 }

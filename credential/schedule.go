@@ -273,6 +273,7 @@ func (c *Credential) land(f *flight, began instant, r result) {
 	c.mu.Lock()
 	var events []Event
 	before := c.snap.Load()
+	c.lastTook = c.now().mono - began.mono
 	if r.err != nil && c.ctx.Err() != nil { // stopping is not a failure of the source
 		f.err = asError(c.ctx.Err()).about(c.cfg.Name)
 	} else {

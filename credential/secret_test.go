@@ -172,8 +172,9 @@ func TestI13NothingIsToldOfTheValue(t *testing.T) {
 		if err := c.Revoke(t.Context(), c.Status().Versions[0].ID); err != nil {
 			t.Errorf("Revoke failed: %v", err)
 		}
-		fmt.Fprintf(&text, "%+v", c.Status())
 		synctest.Wait()
+		c.Stop()
+		fmt.Fprintf(&text, "%+v", c.Status())
 		if shows(text.String()) {
 			t.Error("the log or the status shows the secret")
 		}

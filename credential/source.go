@@ -25,9 +25,10 @@ type Source interface {
 type Watcher interface {
 	Source
 
-	// Watch calls changed whenever the secret may have changed, and returns
-	// nil after ctx has ended, an error when it can watch no longer (the engine
-	// calls it again, backing off). It must not call changed after it returned.
+	// Watch calls changed whenever the secret may have changed since the latest
+	// Fetch, also if that was before Watch was called. It returns nil after ctx
+	// has ended, and an error when it can watch no longer (the engine calls it
+	// again, backing off). It must not call changed after it returned.
 	Watch(ctx context.Context, changed func(Notice)) error
 }
 

@@ -21,6 +21,7 @@ type Status struct {
 	TTL        time.Duration   `json:"ttl"`   // nanoseconds, like Age
 	Age        time.Duration   `json:"age"`
 	LastFetch  time.Time       `json:"lastFetch,omitzero"`
+	LastTook   time.Duration   `json:"lastTook"` // of that fetch, nanoseconds
 	NextFetch  time.Time       `json:"nextFetch,omitzero"`
 	Generation uint64          `json:"generation"`
 	Versions   []VersionStatus `json:"versions"` // live ones first
@@ -64,7 +65,7 @@ func (c *Credential) Status() Status {
 	s := Status{
 		Name: c.cfg.Name, Role: c.cfg.Role, Kind: c.cfg.Kind, Source: c.info,
 		Condition: snap.condition(age), Suspect: c.health.failures > 0, Hanging: c.hung != nil, Failures: c.health.failures,
-		TTL: c.ttl, Age: age, LastFetch: c.lastFetch, Generation: snap.generation, Counters: c.counters.read(),
+		TTL: c.ttl, Age: age, LastFetch: c.lastFetch, LastTook: c.lastTook, Generation: snap.generation, Counters: c.counters.read(),
 	}
 	if c.health.last != nil {
 		s.LastError, s.Class = c.health.last.Error(), c.health.last.Class

@@ -34,6 +34,9 @@ var verdictNames = [...]string{Undecided: "undecided", Reject: "reject", Accept:
 // String returns "undecided", "reject" or "accept".
 func (v Verdict) String() string { return verdictNames[v] }
 
+// MarshalText returns the name.
+func (v Verdict) MarshalText() ([]byte, error) { return []byte(v.String()), nil }
+
 // Reason says why.
 type Reason uint8
 

@@ -29,14 +29,16 @@ type Source struct {
 	watchers map[int]func(credential.Notice)
 	watched  int
 	times    []time.Time
+	changes  int // of the answer
+	read     int // changes at the latest fetch
 }
 
-// plain is a Version whose values are made into new Secrets for each fetch, because
-// the engine wipes what it is given.
+// plain is a Version whose values are copied for each fetch, because the engine
+// wipes what it is given.
 type plain struct {
 	credential.Version
-	value  string
-	fields map[string]string
+	value  credential.Secret
+	fields map[string]credential.Secret
 }
 
 // New makes a source that yields value as its current version. The info says what it
@@ -59,14 +61,15 @@ func (s *Source) Set(value string) {
 func (s *Source) SetVersions(versions ...credential.Version) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.changes++
 	s.versions, s.err, s.panics = nil, nil, nil
 	for _, v := range versions {
-		p := plain{Version: v, value: string(v.Value.Reveal())}
+		p := plain{Version: v, value: credential.NewSecret(v.Value.Reveal())}
 		for name, field := range v.Fields {
 			if p.fields == nil {
-				p.fields = make(map[string]string)
+				p.fields = make(map[string]credential.Secret)
 			}
-			p.fields[name] = string(field.Reveal())
+			p.fields[name] = credential.NewSecret(field.Reveal())
 		}
 		s.versions = append(s.versions, p)
 	}
@@ -157,6 +160,7 @@ func (s *Source) Info() credential.Info { return s.info }
 func (s *Source) Fetch(ctx context.Context) (credential.Payload, error) {
 	s.mu.Lock()
 	s.fetches++
+	s.read = s.changes
 	s.times = append(s.times, time.Now())
 	s.active++
 	s.highest = max(s.highest, s.active)
@@ -164,11 +168,11 @@ func (s *Source) Fetch(ctx context.Context) (credential.Payload, error) {
 	payload := credential.Payload{TTL: s.ttl}
 	for _, p := range s.versions {
 		v := p.Version
-		v.Value = credential.NewSecret(p.value)
+		v.Value = credential.NewSecret(p.value.Reveal())
 		if p.fields != nil {
 			v.Fields = make(map[string]credential.Secret)
 			for name, field := range p.fields {
-				v.Fields[name] = credential.NewSecret(field)
+				v.Fields[name] = credential.NewSecret(field.Reveal())
 			}
 		}
 		payload.Versions = append(payload.Versions, v)
@@ -206,7 +210,11 @@ func (s *Source) Watch(ctx context.Context, changed func(credential.Notice)) err
 	id := s.watched
 	s.watched++
 	s.watchers[id] = changed
+	unread := s.fetches > 0 && s.read != s.changes
 	s.mu.Unlock()
+	if unread {
+		changed(credential.Notice{})
+	}
 	<-ctx.Done()
 	s.mu.Lock()
 	delete(s.watchers, id)
