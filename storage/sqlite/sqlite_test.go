@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -112,3 +113,5 @@ func TestRoundTrip(t *testing.T) {
 		}
 	}
 }
+
+func yieldProcessor() { runtime.Gosched() }
