@@ -163,6 +163,11 @@ func readNewField(class, name string, def any) (Field, error) {
 	if err != nil {
 		return field, err
 	}
+	if field.TargetClass != "" {
+		if err := CheckClassName(field.TargetClass); err != nil {
+			return field, err
+		}
+	}
 	return readOptions(class, name, field, def.(*parse.Map))
 }
 
@@ -221,7 +226,7 @@ func readType(def any) (Field, error) {
 			return field, parse.Errorf(parse.MissingRequiredField, "type %s needs a class name", name)
 		}
 		field.TargetClass = target
-		return field, CheckClassName(target)
+		return field, nil
 	}
 	return field, invalidJSON()
 }

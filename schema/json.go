@@ -130,6 +130,12 @@ func (c *Class) readStoredField(name string, def any) error {
 	if known && !field.SameType(old) {
 		return mismatch(c.Name, name, old, field)
 	}
+	// Parse Server takes a pointer to a class of any name; members of a relation have to be stored somewhere.
+	if field.Type == Relation {
+		if err := CheckClassName(field.TargetClass); err != nil {
+			return err
+		}
+	}
 	options := def.(*parse.Map)
 	if value, given := options.Lookup("defaultValue"); given && value == nil {
 		options = options.Clone()

@@ -14,6 +14,8 @@ var storedRows = []struct{ row, want string }{
 		`{"className":"ZqA","fields":{"objectId":{"type":"String"},"createdAt":{"type":"Date"},"updatedAt":{"type":"Date"},"ACL":{"type":"ACL"},"a":{"type":"String","required":true,"defaultValue":"z"},"p":{"type":"Pointer","targetClass":"_User"}},"classLevelPermissions":{"find":{},"get":{"*":true},"count":{},"create":{},"update":{},"delete":{},"addField":{},"protectedFields":{},"readUserFields":["p"]},"indexes":{"h":{"a":"hashed"},"ix":{"a":1},"_id_":{"_id":1}}}`},
 	{`{"className":"O","fields":{"n":{"type":"Number","required":false,"defaultValue":null}}}`,
 		`{"className":"O","fields":{"objectId":{"type":"String"},"createdAt":{"type":"Date"},"updatedAt":{"type":"Date"},"ACL":{"type":"ACL"},"n":{"type":"Number","required":false}},"classLevelPermissions":` + openPermissions + `}`},
+	{`{"className":"P","fields":{"p":{"type":"Pointer","targetClass":"a-b"}}}`,
+		`{"className":"P","fields":{"objectId":{"type":"String"},"createdAt":{"type":"Date"},"updatedAt":{"type":"Date"},"ACL":{"type":"ACL"},"p":{"type":"Pointer","targetClass":"a-b"}},"classLevelPermissions":` + openPermissions + `}`},
 	{`{"className":"_Role","fields":{}}`,
 		`{"className":"_Role","fields":{"objectId":{"type":"String"},"createdAt":{"type":"Date"},"updatedAt":{"type":"Date"},"ACL":{"type":"ACL"},"name":{"type":"String"},"users":{"type":"Relation","targetClass":"_User"},"roles":{"type":"Relation","targetClass":"_Role"}},"classLevelPermissions":` + openPermissions + `}`},
 }
@@ -45,6 +47,7 @@ func TestUnmarshalErrors(t *testing.T) {
 		{`[]`, "Expected an object in JSON at position 0"},
 		{`{}`, "103 Invalid classname: , classnames can only have alphanumeric characters and _, and must start with an alpha character "},
 		{`{"className":"C","fields":{"a":{"type":"Foo"}}}`, "111 invalid field type: Foo"},
+		{`{"className":"C","fields":{"r":{"type":"Relation","targetClass":"a-b"}}}`, "103 Invalid classname: a-b, classnames can only have alphanumeric characters and _, and must start with an alpha character "},
 		{`{"className":"C","fields":{"a-b":{"type":"String"}}}`, "105 invalid field name: a-b"},
 		{`{"className":"_Role","fields":{"name":{"type":"Number"}}}`, "111 schema mismatch for _Role.name; expected String but got Number"},
 		{`{"className":"C","classLevelPermissions":{"find":true}}`, "107 'true' is not a valid value for class level permissions find - must be an object"},
