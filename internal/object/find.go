@@ -194,7 +194,7 @@ func (r *reading) explain(ctx context.Context) (any, error) {
 	}
 	explainer, ok := r.cfg.Store.(storage.Explainer)
 	if !ok {
-		return nil, parse.Errorf(parse.InvalidQuery, "This database does not explain queries.")
+		return nil, errNoPlan
 	}
 	q := r.q
 	q.Where = where
