@@ -30,6 +30,7 @@
 // # Where to look
 //
 // value.go the types above; map.go the ordered map; object.go Object; acl.go ACL;
-// decode.go and encode.go the JSON codec; number.go and date.go the JavaScript formats;
-// op.go the operators; name.go names and ids; code.go the error codes; error.go Error.
+// decode.go, recognise.go (what a __type or __op stands for) and encode.go the JSON codec; wire.go its use by encoding/json;
+// number.go and date.go the JavaScript formats; op.go the operators, merge.go two of them in one, path.go dotted keys;
+// name.go names and ids; code.go the error codes; error.go Error.
 package parse

@@ -21,7 +21,8 @@ import (
 // All methods are safe for concurrent use on an Adapter; inside a transaction they are called one at a time.
 //
 // The class argument is always the current schema of the class. A class whose [schema.Class] exists but which the
-// database has never seen behaves as empty. Errors are of type *[Error] with one of the kinds below.
+// database has never seen behaves as empty. Errors are of type *[Error] with one of the kinds below; after an error of a
+// write nothing of it is stored. An ended context is Unavailable and wraps its cause.
 type Store interface {
 	// Find visits the objects that match q.Where in q.Order (ties by objectId), after q.Skip, at most q.Limit of them
 	// (negative: all). Only the top-level fields of q.Keys (plus objectId, createdAt, updatedAt, _rperm, _wperm) need be
@@ -37,6 +38,7 @@ type Store interface {
 
 	// Update applies the changes to the objects that match, at most limit of them (negative: all), and returns them as they are
 	// afterwards, in no special order. No match is not an error. Each object changes atomically: of concurrent updates none is lost.
+	// An operator or a path that does not fit what is stored (see [parse.ApplyPath]) is Unsupported and wraps the *parse.Error.
 	Update(ctx context.Context, class *schema.Class, where query.Node, changes Changes, limit int) ([]*parse.Object, error)
 
 	// Delete removes the objects that match, at most limit of them (negative: all), and returns how many there were.

@@ -44,7 +44,7 @@ const workers, rounds = 8, 25
 func (s *suite) change(class *schema.Class, id string, changes ...any) error {
 	objects, err := s.Update(s.ctx, class, byID(id), parse.NewMap(changes...), 1)
 	if err == nil && len(objects) != 1 {
-		err = fmt.Errorf("Update(%s) changed %d objects", id, len(objects))
+		err = fmt.Errorf("the update of %s changed %d objects", id, len(objects))
 	}
 	return err
 }
@@ -57,7 +57,7 @@ func testConcurrentIncrement(s *suite) {
 		for range rounds {
 			objects, err := s.Update(s.ctx, class, byID("x"), parse.NewMap("n", parse.Increment{Amount: 1}, "o.n", parse.Increment{Amount: 2}), 1)
 			if err != nil || len(objects) != 1 {
-				return fmt.Errorf("Update = %v, %w", objects, err)
+				return fmt.Errorf("the update returned %v: %w", objects, err)
 			}
 			seen[worker] = append(seen[worker], objects[0].Get("n").(float64))
 		}

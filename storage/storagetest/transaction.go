@@ -132,7 +132,7 @@ func testOwnWrites(s *suite) {
 			return err
 		}
 		if n, err := tx.Delete(s.ctx, class, byID("a"), -1); n != 1 || err != nil {
-			return fmt.Errorf("Delete = %d, %w", n, err)
+			return fmt.Errorf("deleted %d: %w", n, err)
 		}
 		found, err := collect(s.ctx, tx, class, &query.Find{Order: by("-n"), Limit: -1})
 		if err != nil {
