@@ -1,0 +1,53 @@
+# `make` prints this list. The two commands of the README are `go run ./cmd/parley serve` and `make test`.
+SHELL := /bin/bash
+GO ?= go
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+export CGO_ENABLED ?= 1
+
+.PHONY: help
+help: ## print this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: ## serve on the embedded database, keys are generated at the first start
+	$(GO) run ./cmd/parley serve
+
+.PHONY: build
+build: ## build the static binary bin/parley
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/parley ./cmd/parley
+
+.PHONY: test
+test: deps check ## install what the tests need, then check and run all of them with the race detector
+	$(GO) test -race -timeout 15m ./...
+
+.PHONY: check
+check: ## formatting, vet, staticcheck, module file
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'run gofmt -w on these files'; exit 1; }
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+	$(GO) mod verify
+	$(GO) mod tidy -diff
+
+.PHONY: deps
+deps: interop/jssdk/node_modules/.installed ## install the Parse JavaScript SDK for the SDK tests
+	$(GO) mod download
+
+interop/jssdk/node_modules/.installed: interop/jssdk/package.json interop/jssdk/package-lock.json
+	cd interop/jssdk && npm ci --no-audit --no-fund
+	@touch $@
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for 30 s
+	@for pkg in $$($(GO) list ./...); do \
+	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+	    echo "$$pkg $$target"; $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime 30s $$pkg || exit 1; \
+	  done; \
+	done
+
+.PHONY: bench
+bench: ## the micro benchmarks of the packages
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: bench-peers
+bench-peers: ## Parley beside PocketBase over HTTP, in one run
+	cd bench && $(GO) run . 

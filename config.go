@@ -1,0 +1,153 @@
+package parley
+
+import (
+	"log/slog"
+	"regexp"
+	"time"
+
+	"github.com/parley-backend/parley/credential"
+	"github.com/parley-backend/parley/internal/cache"
+	"github.com/parley-backend/parley/internal/installation"
+	"github.com/parley-backend/parley/internal/object"
+	"github.com/parley-backend/parley/internal/rest"
+	"github.com/parley-backend/parley/internal/user"
+	"github.com/parley-backend/parley/query"
+	"github.com/parley-backend/parley/storage"
+)
+
+// Config describes an application. AppID, MasterKey and Store are needed; the zero value of every other option is the
+// default of Parse Server, and an option that is on by default there stands here as its inverse.
+type Config struct {
+	// AppID is the application id that clients name.
+	AppID string
+	// Store holds the objects. The Server uses it but does not close it.
+	Store storage.Adapter
+	// Log gets what happens; nil discards it.
+	Log *slog.Logger
+
+	// The keys. Every one may come from wherever a [credential.Source] reads, and rotate while the server runs.
+	// An empty key equals nothing: there is no way in without a value.
+	MasterKey         credential.Source
+	MaintenanceKey    credential.Source
+	ReadOnlyMasterKey credential.Source
+	// Client keys: when at least one is set, requests without a privileged key need one of them.
+	ClientKey     credential.Source
+	JavaScriptKey credential.Source
+	DotNetKey     credential.Source
+	RESTAPIKey    credential.Source
+	// Credentials tunes keys by the name of their option ("masterKey", "restAPIKey", …): TTL, Overlap, StaleMax,
+	// Startup and the like. Name, Role, Kind, Source and Set are filled in.
+	Credentials map[string]credential.Config
+	// Observer hears of every change of a credential, besides the log.
+	Observer credential.Observer
+
+	// Addresses that the privileged keys may be used from, as addresses or CIDR ranges. Nil is the default: loopback for
+	// the master and the maintenance key, anywhere for the read-only one.
+	MasterKeyIPs, MaintenanceKeyIPs, ReadOnlyMasterKeyIPs []string
+	// TrustProxy says which proxies may name the client: true, a number of hops, or a list of addresses. Nil trusts none.
+	TrustProxy any
+
+	// MountPath is where the API begins; "" is /parse, "/" the root.
+	MountPath string
+	// ServerURL and PublicServerURL are the mount path as the server and its clients know it. They begin the Location of
+	// a created object; without them the Host of the request does.
+	ServerURL, PublicServerURL string
+
+	AllowOrigin  []string // origins that pages may come from; nil is all
+	AllowHeaders []string // request headers that pages may send besides those of the protocol
+	// RouteAllowList holds what paths below the mount path, without the leading slash, must match unless a privileged key is presented; nil allows all.
+	RouteAllowList []*regexp.Regexp
+	RateLimits     []RateLimit
+	Idempotency    Idempotency
+	// Query bounds what a query may ask for; Privileged and Now are filled in.
+	Query QueryOptions
+	// BatchLimit bounds the requests in a batch; 0 for no bound.
+	BatchLimit            int
+	MaxUploadSize         int64 // of a request body in bytes; 0 is 20 MiB
+	MaxConcurrentRequests int   // 0 is 4096
+	// VerboseErrors tells clients why something was refused (enableSanitizedErrorResponse: false).
+	VerboseErrors bool
+	// NoAggregationForReadOnly keeps the read-only master key from /aggregate.
+	NoAggregationForReadOnly bool
+
+	// AllowClientClassCreation lets clients create classes by writing to them.
+	AllowClientClassCreation bool
+	// AllowCustomObjectID lets a create name its objectId; ObjectIDSize is the length of a generated one, 0 for 10.
+	AllowCustomObjectID bool
+	ObjectIDSize        int
+	// Denylist is the option requestKeywordDenylist; nil is the default, empty allows all.
+	Denylist []Keyword
+	// ProtectedFields hides fields by class and group. The e-mail address of users is hidden in any case.
+	ProtectedFields map[string]map[string][]string
+	// ProtectSaveResponse and ProtectOwner hide them in the answers to writes and from the user they belong to, too.
+	ProtectSaveResponse, ProtectOwner bool
+	// LockSchemas refuses changes through the schema API.
+	LockSchemas bool
+
+	Users         UserOptions
+	Sessions      SessionOptions
+	Installations InstallationOptions
+	// Cache of users, sessions and roles.
+	Cache CacheOptions
+
+	// SecurityCheck serves /security; SecurityCheckLog writes its report to the log at start.
+	SecurityCheck, SecurityCheckLog bool
+	// Version is what /serverInfo calls parseServerVersion; "" is [ParseServerVersion].
+	Version string
+	// Observe is told of every finished request, for metrics.
+	Observe func(Observation)
+	// Timeouts of [Server.Run].
+	Timeouts Timeouts
+}
+
+// ParseServerVersion is the version of Parse Server whose API this package speaks. SDKs and dashboards read it to know
+// which features to expect.
+const ParseServerVersion = "9.10.0"
+
+// UserOptions are the rules of users; Schemas, Sessions and Log are filled in.
+type UserOptions = user.Config
+
+// SessionOptions are the rules of sessions.
+type SessionOptions struct {
+	// Length is how long a session lives; 0 is a year.
+	Length time.Duration
+	// NeverExpire makes sessions without an end (expireInactiveSessions: false).
+	NeverExpire bool
+	// ExtendOnUse gives a session its full length again when it is used after half of it.
+	ExtendOnUse bool
+}
+
+// The types of options that come from other packages.
+type (
+	RateLimit           = rest.RateLimit
+	Idempotency         = rest.Idempotency
+	Observation         = rest.Observation
+	QueryOptions        = query.Options
+	QueryLimits         = query.Limits
+	Keyword             = object.Keyword
+	PasswordPolicy      = user.PasswordPolicy
+	AccountLockout      = user.AccountLockout
+	InstallationOptions = installation.Config
+	CacheOptions        = cache.Options
+)
+
+// Timeouts bound what a slow client can hold. A zero member is the default.
+type Timeouts struct {
+	ReadHeader time.Duration // 10 s to send the headers
+	Read       time.Duration // 2 min to send the whole request
+	Write      time.Duration // 5 min from the end of the headers to the end of the answer
+	Idle       time.Duration // 2 min between two requests of a connection
+	// Shutdown is how long requests in flight get when the server is told to stop: 30 s.
+	Shutdown time.Duration
+	// MaxHeaderBytes of a request: 32 KiB.
+	MaxHeaderBytes int
+}
+
+// Zone says which requests share the counter of a [RateLimit].
+type Zone = rest.Zone
+
+// CompilePath compiles the path of a [RateLimit], as Parse Server's option requestPath takes it.
+func CompilePath(pattern string) (*regexp.Regexp, error) { return rest.CompilePath(pattern) }
+
+// Always is the condition that holds for every user.
+var Always = user.Always

@@ -1,0 +1,121 @@
+// Package config turns a configuration file, environment variables and command line flags into a [parley.Config]: it holds the table
+// of all options, opens the database that databaseURI names and the sources that credentials refer to.
+//
+// table.go and table_groups.go are Parse Server's options, option.go Parley's own and what a row means; values.go reads the
+// three places into values; build.go makes a running configuration of them; generate.go makes keys for a first start.
+package config
+
+import (
+	"slices"
+	"strings"
+)
+
+// Kind is the type of an option.
+type Kind uint8
+
+// The kinds. In the environment and on the command line every value is text, read according to the kind.
+const (
+	String Kind = iota
+	Bool
+	Int
+	List   // of strings; as text a JSON array or names separated by commas
+	JSON   // any JSON value
+	Any    // whatever the option itself understands; as text JSON where it is, else a string
+	Group  // an object whose members are options of their own
+	Secret // a literal, or a reference to where the value is kept
+)
+
+// Effect says what setting an option does.
+type Effect uint8
+
+// The effects.
+const (
+	// Works: the option does what it says.
+	Works Effect = iota
+	// Later belongs to a feature that this version does not have: accepted with a warning.
+	Later
+	// Moot has no meaning here: accepted with a warning.
+	Moot
+	// Refused would change what clients may do, or lose data, if it were ignored: the server does not start.
+	Refused
+)
+
+// Option is one row of the table.
+type Option struct {
+	// Name in the file and, with "--" before it, on the command line. A member of a group is "group.member".
+	Name string
+	Env  string
+	Kind Kind
+	// Default as text; "" for none.
+	Default string
+	Effect  Effect
+	// Note says why, when Effect is not Works.
+	Note string
+	Doc  string
+}
+
+// ownOptions are Parley's.
+var ownOptions = []Option{
+	{Name: "dataDir", Env: "PARLEY_DATA_DIR", Kind: String, Default: "parley-data", Doc: "Folder of the default database and of generated keys"},
+	{Name: "metricsAddress", Env: "PARLEY_METRICS_ADDRESS", Kind: String, Doc: "Address that serves Prometheus metrics at /metrics, as 127.0.0.1:9187; none by default"},
+	{Name: "maxConcurrentRequests", Env: "PARLEY_MAX_CONCURRENT_REQUESTS", Kind: Int, Default: "4096", Doc: "Requests that are worked on at once; more are answered 503"},
+	{Name: "shutdownTimeout", Env: "PARLEY_SHUTDOWN_TIMEOUT", Kind: Int, Default: "30", Doc: "Seconds that requests in flight get to finish when the server is told to stop"},
+	{Name: "keyOverlap", Env: "PARLEY_KEY_OVERLAP", Kind: Int, Doc: "Seconds that a replaced master, maintenance or read-only key is still accepted; 600 by default, 0 for none"},
+}
+
+// Options returns the whole table, in the order of the documents.
+func Options() []Option {
+	all := slices.Concat(ownOptions, parseOptions, groupOptions)
+	for _, name := range mongoOptions {
+		all = append(all, Option{Name: "databaseOptions." + name, Env: "PARSE_SERVER_DATABASE_" + upperSnake(name), Kind: Any, Effect: Moot, Note: "it is of another database", Doc: "Option of the MongoDB driver"})
+	}
+	return all
+}
+
+// upperSnake turns "maxPoolSize" into "MAX_POOL_SIZE".
+func upperSnake(name string) string {
+	var b strings.Builder
+	for i, c := range name {
+		if c >= 'A' && c <= 'Z' && i > 0 && !(name[i-1] >= 'A' && name[i-1] <= 'Z') {
+			b.WriteByte('_')
+		}
+		b.WriteRune(c)
+	}
+	return strings.ToUpper(b.String())
+}
+
+// Closest returns the name of the option that is most like a misspelt one, "" when none is near.
+func Closest(name string, options []Option) string {
+	best, bestDistance := "", max(2, len(name)/3)+1
+	for _, o := range options {
+		if d := distance(strings.ToLower(name), strings.ToLower(o.Name)); d < bestDistance {
+			best, bestDistance = o.Name, d
+		}
+	}
+	return best
+}
+
+// distance is the number of letters to insert, delete, replace or swap with their neighbour to turn a into b.
+func distance(a, b string) int {
+	rows := make([][]int, len(a)+1)
+	for i := range rows {
+		rows[i] = make([]int, len(b)+1)
+		rows[i][0] = i
+	}
+	for j := range rows[0] {
+		rows[0][j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			rows[i][j] = min(rows[i-1][j]+1, rows[i][j-1]+1, rows[i-1][j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				rows[i][j] = min(rows[i][j], rows[i-2][j-2]+1)
+			}
+		}
+	}
+	return rows[len(a)][len(b)]
+}

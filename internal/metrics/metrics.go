@@ -1,0 +1,105 @@
+// Package metrics counts requests and shows the state of the credentials to Prometheus. No label ever holds a value, a path
+// or anything else that a client chose.
+package metrics
+
+import (
+	"net/http"
+	"strconv"
+
+	"github.com/parley-backend/parley/credential"
+	"github.com/parley-backend/parley/internal/rest"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Metrics are the metrics of one server.
+type Metrics struct {
+	registry *prometheus.Registry
+	requests *prometheus.CounterVec
+	seconds  *prometheus.HistogramVec
+}
+
+// New returns the metrics of a server that has not begun.
+func New() *Metrics {
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "parley_http_requests_total", Help: "Finished requests by route, method and status.",
+		}, []string{"route", "method", "status"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "parley_http_request_seconds", Help: "Time from the first byte of a request to the last of its answer.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10},
+		}, []string{"route", "method"}),
+	}
+	m.registry.MustRegister(m.requests, m.seconds, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// Observe counts one request.
+func (m *Metrics) Observe(o rest.Observation) {
+	route := o.Route
+	if route == "" {
+		route = "none"
+	}
+	m.requests.WithLabelValues(route, o.Method, strconv.Itoa(o.Status)).Inc()
+	m.seconds.WithLabelValues(route, o.Method).Observe(o.Duration.Seconds())
+}
+
+// Credentials shows the credentials of a set.
+func (m *Metrics) Credentials(set *credential.Set) { m.registry.MustRegister(credentials{set}) }
+
+// Handler serves the metrics.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+}
+
+// credentials reads the status of each credential when Prometheus asks.
+type credentials struct{ set *credential.Set }
+
+var (
+	ready = prometheus.NewDesc("parley_credential_ready", "1 when the credential can be used.", []string{"credential"}, nil)
+	age   = prometheus.NewDesc("parley_credential_age_seconds", "Time since the last good reading of the source.", []string{"credential"}, nil)
+	fails = prometheus.NewDesc("parley_credential_consecutive_failures", "Attempts to read the source that failed in a row.", []string{"credential"}, nil)
+	reads = prometheus.NewDesc("parley_credential_fetches_total", "Attempts to read the source.", []string{"credential"}, nil)
+	made  = prometheus.NewDesc("parley_credential_decisions_total", "Verifications by their outcome.", []string{"credential", "reason"}, nil)
+	live  = prometheus.NewDesc("parley_credential_versions", "Versions by state.", []string{"credential", "state"}, nil)
+	used  = prometheus.NewDesc("parley_credential_previous_uses_total", "Verifications that a replaced version passed: who still uses the old key.", []string{"credential"}, nil)
+)
+
+func (c credentials) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{ready, age, fails, reads, made, live, used} {
+		out <- d
+	}
+}
+
+func (c credentials) Collect(out chan<- prometheus.Metric) {
+	for _, k := range c.set.All() {
+		s := k.Status()
+		gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+			out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, append([]string{s.Name}, labels...)...)
+		}
+		count := func(d *prometheus.Desc, v uint64, labels ...string) {
+			out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), append([]string{s.Name}, labels...)...)
+		}
+		isReady := 0.0
+		if s.Ready {
+			isReady = 1
+		}
+		gauge(ready, isReady)
+		gauge(age, s.Age.Seconds())
+		gauge(fails, float64(s.Failures))
+		count(reads, s.Counters.Fetches)
+		count(used, s.Counters.AcceptedPrevious)
+		for reason, n := range s.Counters.Decisions {
+			count(made, n, reason.String())
+		}
+		states := map[string]float64{}
+		for _, v := range s.Versions {
+			states[v.State.String()]++
+		}
+		for state, n := range states {
+			gauge(live, n, state)
+		}
+	}
+}

@@ -1,0 +1,162 @@
+package rest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"html"
+	"math"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+
+	"github.com/parley-backend/parley/internal/auth"
+	"github.com/parley-backend/parley/parse"
+)
+
+// reply is the answer of a handler.
+type reply struct {
+	status   int    // 0 means 200
+	body     any    // a value of package parse; nil means an empty body
+	location string // below the mount path
+	headers  map[string]string
+	// text, with its content type, is sent in place of body.
+	text, contentType string
+}
+
+// empty is the answer {}.
+func empty() *reply { return &reply{body: &parse.Map{}} }
+
+// results is the answer {"results":[…]}.
+func results(items []any) *reply {
+	if items == nil {
+		items = []any{}
+	}
+	return &reply{body: parse.NewMap("results", items)}
+}
+
+func (x *exchange) send(r *reply) {
+	h := x.w.Header()
+	if r.location != "" {
+		h.Set("Location", x.server.mountURL(x.r)+r.location)
+	}
+	for name, value := range r.headers {
+		h.Set(name, value)
+	}
+	status := r.status
+	if status == 0 {
+		status = http.StatusOK
+	}
+	if r.text != "" {
+		h.Set("Content-Type", r.contentType)
+		x.write(status, []byte(r.text))
+		return
+	}
+	if r.body == nil {
+		x.write(status, nil)
+		return
+	}
+	x.json(status, r.body)
+}
+
+func (x *exchange) json(status int, body any) {
+	x.w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	x.write(status, parse.AppendJSON(make([]byte, 0, 512), body))
+}
+
+func (x *exchange) text(status int, text string) {
+	x.w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	x.write(status, []byte(text))
+}
+
+func (x *exchange) write(status int, body []byte) {
+	if x.status != 0 { // a panic after the answer began: nothing can be added to it
+		return
+	}
+	x.status = status
+	x.w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	x.w.WriteHeader(status)
+	x.w.Write(body) // a client that is gone does not want to know
+}
+
+// noRoute is the answer to a method and path that no route takes.
+func (x *exchange) noRoute(method, path string) {
+	h := x.w.Header()
+	h.Set("Content-Security-Policy", "default-src 'none'")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	x.write(http.StatusNotFound, fmt.Appendf(nil, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>Error</title>\n</head>\n<body>\n<pre>Cannot %s %s</pre>\n</body>\n</html>\n",
+		html.EscapeString(method), html.EscapeString(path)))
+}
+
+// fail is the one encoder of errors of a whole request.
+func (x *exchange) fail(err error) {
+	var refusal *auth.Refusal
+	var limited *rateLimited
+	switch {
+	case errors.As(err, &refusal):
+		if refusal.RetryAfter > 0 {
+			x.w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(refusal.RetryAfter.Seconds()))))
+		}
+		x.json(refusal.Status, parse.NewMap("error", refusal.Message))
+		return
+	case errors.As(err, &limited):
+		x.w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(limited.after.Seconds()))))
+		x.json(http.StatusTooManyRequests, x.server.errorBody(limited.Error100()))
+		return
+	}
+	var perr *parse.Error
+	if errors.As(err, &perr) {
+		if perr.Err != nil || perr.Code == parse.InternalServerError {
+			x.log(err)
+		} else if perr.Reason != "" {
+			x.server.cfg.Log.Info("request refused", "request", x.id, "route", x.route, "code", int(perr.Code), "reason", perr.Reason)
+		}
+		x.json(perr.Code.HTTPStatus(), x.server.errorBody(perr))
+		return
+	}
+	if errors.Is(err, context.Canceled) && x.r.Context().Err() != nil {
+		x.status = 499 // the client is gone: nobody reads an answer
+		return
+	}
+	x.log(err)
+	x.internal()
+}
+
+// errorBody is the error as a client reads it, alone or as an item of a batch.
+func (s *Server) errorBody(err error) *parse.Map {
+	var perr *parse.Error
+	if errors.As(err, &perr) {
+		text := perr.Message
+		if s.cfg.VerboseErrors && perr.Reason != "" {
+			text = perr.Reason
+		}
+		return parse.NewMap("code", float64(perr.Code), "error", text)
+	}
+	var limited *rateLimited
+	if errors.As(err, &limited) {
+		return s.errorBody(limited.Error100())
+	}
+	var refusal *auth.Refusal
+	if errors.As(err, &refusal) {
+		return parse.NewMap("error", refusal.Message)
+	}
+	return parse.NewMap("code", float64(parse.InternalServerError), "error", "Internal server error.")
+}
+
+// internal is the answer to what should not have happened. Its text is in the log only.
+func (x *exchange) internal() {
+	x.json(http.StatusInternalServerError, parse.NewMap("code", 1.0, "message", "Internal server error."))
+}
+
+func (x *exchange) log(err error) {
+	x.server.cfg.Log.Error("request failed", "request", x.id, "route", x.route, "error", err.Error())
+}
+
+func (x *exchange) panicked(v any) {
+	if v == http.ErrAbortHandler {
+		panic(v)
+	}
+	x.server.cfg.Log.Error("panic in a handler", "request", x.id, "route", x.route, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+	x.internal()
+}

@@ -1,0 +1,100 @@
+package rest
+
+import (
+	"context"
+	"strings"
+)
+
+// handler answers one request. It returns a reply, or an error of package parse or auth for reply.go to encode.
+type handler func(ctx context.Context, s *Server, r *request) (*reply, error)
+
+// need is which key a route asks for.
+type need uint8
+
+const (
+	anyone      need = iota // ACLs and class-level permissions decide
+	masterKey               // the master key, or the read-only one
+	masterWrite             // the master key; the read-only one is told 119
+	nothing                 // not even an application id
+)
+
+// route is one row of the table in routes.go.
+type route struct {
+	method  string
+	pattern string // segments; ":name" takes one segment, "*name" all that follow
+	needs   need
+	handle  handler
+	// once: the route honours X-Parse-Request-Id.
+	once bool
+}
+
+// router finds the route of a method and a path. Routes are grouped by their first segment, which is always literal.
+type router map[string][]compiled
+
+type compiled struct {
+	*route
+	segments []string
+}
+
+func newRouter(table []route) router {
+	r := make(router)
+	for i := range table {
+		segments := strings.Split(strings.Trim(table[i].pattern, "/"), "/")
+		r[segments[0]] = append(r[segments[0]], compiled{&table[i], segments})
+	}
+	return r
+}
+
+// find returns the first route that fits, and the values of its parameters.
+func (r router) find(method, path string) (*route, params) {
+	segments := strings.Split(strings.Trim(path, "/"), "/")
+	for _, c := range r[segments[0]] {
+		if c.method != method {
+			continue
+		}
+		if p, ok := c.match(segments); ok {
+			return c.route, p
+		}
+	}
+	return nil, params{}
+}
+
+func (c compiled) match(segments []string) (p params, ok bool) {
+	for i, want := range c.segments {
+		switch {
+		case want[0] == '*' && i < len(segments):
+			p.set(want[1:], strings.Join(segments[i:], "/"))
+			return p, true
+		case i >= len(segments):
+			return params{}, false
+		case want[0] == ':':
+			if segments[i] == "" {
+				return params{}, false
+			}
+			p.set(want[1:], segments[i])
+		case want != segments[i]:
+			return params{}, false
+		}
+	}
+	return p, len(segments) == len(c.segments)
+}
+
+// params are the values of the parameters of a route; none has more than two.
+type params struct {
+	names, values [2]string
+	n             int
+}
+
+func (p *params) set(name, value string) {
+	p.names[p.n], p.values[p.n] = name, value
+	p.n++
+}
+
+func (p *params) get(name string) string {
+	for i := range p.n {
+		if p.names[i] == name {
+			return p.values[i]
+		}
+	}
+	return ""
+}

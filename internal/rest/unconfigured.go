@@ -1,0 +1,132 @@
+package rest
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"github.com/parley-backend/parley/internal/auth"
+	"github.com/parley-backend/parley/parse"
+)
+
+// unconfigured are the routes of features that this server does not have (yet). They answer as Parse Server does where the
+// feature is not configured, so that a client can tell "not here" from "no such route".
+var unconfigured = []route{
+	{http.MethodPost, "/functions/*name", anyone, noFunction, true},
+	{http.MethodPost, "/jobs", masterWrite, noJob, false},
+	{http.MethodPost, "/jobs/:name", masterWrite, noJob, true},
+	{http.MethodGet, "/cloud_code/jobs", masterKey, emptyList, false},
+	{http.MethodGet, "/cloud_code/jobs/data", masterKey, noJobs, false},
+	{http.MethodPost, "/cloud_code/jobs", masterWrite, noJobToSchedule, false},
+	{http.MethodPut, "/cloud_code/jobs/:id", masterWrite, noObject, false},
+	{http.MethodDelete, "/cloud_code/jobs/:id", masterWrite, noObject, false},
+
+	{http.MethodGet, "/hooks/functions", masterKey, emptyList, false},
+	{http.MethodGet, "/hooks/functions/:name", masterKey, noHook, false},
+	{http.MethodPost, "/hooks/functions", masterWrite, noHooks, false},
+	{http.MethodPut, "/hooks/functions/:name", masterWrite, noHook, false},
+	{http.MethodGet, "/hooks/triggers", masterKey, emptyList, false},
+	{http.MethodGet, "/hooks/triggers/:class/:trigger", masterKey, noTrigger, false},
+	{http.MethodPost, "/hooks/triggers", masterWrite, noHooks, false},
+	{http.MethodPut, "/hooks/triggers/:class/:trigger", masterWrite, noTrigger, false},
+
+	{http.MethodPost, "/push", masterWrite, noPush, false},
+	{http.MethodGet, "/scriptlog", masterKey, noLogs, false},
+	{http.MethodGet, "/graphql-config", masterKey, emptyObject, false},
+	{http.MethodPut, "/graphql-config", masterWrite, noGraphQL, false},
+
+	{http.MethodPost, "/files", anyone, noFileName, false},
+	{http.MethodPost, "/files/*name", anyone, noUpload, false},
+	{http.MethodDelete, "/files/*name", masterWrite, noFileToDelete, false},
+	{http.MethodGet, "/files/:app/*name", nothing, noFile, false},
+}
+
+func emptyList(context.Context, *Server, *request) (*reply, error) {
+	return &reply{body: []any{}}, nil
+}
+
+func emptyObject(context.Context, *Server, *request) (*reply, error) { return empty(), nil }
+
+func noObject(context.Context, *Server, *request) (*reply, error) {
+	return nil, parse.Errorf(parse.ObjectNotFound, "Object not found.")
+}
+
+func noFunction(_ context.Context, _ *Server, r *request) (*reply, error) {
+	return nil, parse.Errorf(parse.ScriptFailed, "Invalid function: \"%s\"", r.params.get("name"))
+}
+
+func noJob(context.Context, *Server, *request) (*reply, error) {
+	return nil, parse.Errorf(parse.ScriptFailed, "Invalid job.")
+}
+
+func noJobs(context.Context, *Server, *request) (*reply, error) {
+	return &reply{body: parse.NewMap("in_use", []any{}, "jobs", []any{})}, nil
+}
+
+func noJobToSchedule(context.Context, *Server, *request) (*reply, error) {
+	return nil, parse.Errorf(parse.InternalServerError, "Cannot Schedule a job that is not deployed")
+}
+
+func noHook(_ context.Context, _ *Server, r *request) (*reply, error) {
+	return nil, parse.Errorf(parse.HookError, "no function named: %s is defined", r.params.get("name"))
+}
+
+func noTrigger(_ context.Context, _ *Server, r *request) (*reply, error) {
+	return nil, parse.Errorf(parse.HookError, "class %s does not exist", r.params.get("class"))
+}
+
+func noHooks(context.Context, *Server, *request) (*reply, error) {
+	return nil, parse.Errorf(parse.HookError, "webhooks are not available on this server")
+}
+
+func noPush(_ context.Context, _ *Server, r *request) (*reply, error) {
+	where, channels := r.body.Has("where"), r.body.Has("channels")
+	switch {
+	case where && channels:
+		return nil, parse.Errorf(parse.PushMisconfigured, "Channels and query can not be set at the same time.")
+	case !where && !channels:
+		return nil, parse.Errorf(parse.PushMisconfigured, `Sending a push requires either "channels" or a "where" query.`)
+	}
+	return nil, parse.Errorf(parse.PushMisconfigured, "Missing push configuration")
+}
+
+func noLogs(context.Context, *Server, *request) (*reply, error) {
+	return nil, parse.Errorf(parse.PushMisconfigured, "Logger adapter is not available")
+}
+
+func noGraphQL(context.Context, *Server, *request) (*reply, error) {
+	return nil, parse.Errorf(parse.CommandUnavailable, "GraphQL is not available on this server")
+}
+
+func noFileName(context.Context, *Server, *request) (*reply, error) {
+	return nil, parse.Errorf(parse.InvalidFileName, "Filename not provided.")
+}
+
+// noUpload answers in the order of a server that could store files: who may upload comes before whether it works.
+func noUpload(_ context.Context, _ *Server, r *request) (*reply, error) {
+	c := r.caller
+	switch {
+	case c.ReadOnly:
+		return nil, auth.Forbidden()
+	case c.User == nil && !c.Privileged():
+		return nil, parse.Errorf(parse.FileSaveError, "File upload by public is disabled.")
+	case c.User != nil && mapOf(c.User.Get("authData")).Has("anonymous"):
+		return nil, parse.Errorf(parse.FileSaveError, "File upload by anonymous user is disabled.")
+	}
+	return nil, parse.Errorf(parse.FileSaveError, "File storage is not configured.")
+}
+
+func noFileToDelete(context.Context, *Server, *request) (*reply, error) {
+	return nil, parse.Errorf(parse.FileDeleteError, "File storage is not configured.")
+}
+
+func noFile(_ context.Context, s *Server, r *request) (*reply, error) {
+	app, name, _ := strings.Cut(strings.TrimPrefix(r.path, "/files/"), "/")
+	if app != s.cfg.AppID {
+		return nil, auth.Forbidden()
+	}
+	if strings.HasPrefix(name, "metadata/") {
+		return empty(), nil
+	}
+	return &reply{status: http.StatusNotFound, text: "File not found.", contentType: "text/plain; charset=utf-8"}, nil
+}

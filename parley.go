@@ -1,0 +1,175 @@
+package parley
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+
+	"github.com/parley-backend/parley/credential"
+	"github.com/parley-backend/parley/internal/access"
+	"github.com/parley-backend/parley/internal/auth"
+	"github.com/parley-backend/parley/internal/installation"
+	"github.com/parley-backend/parley/internal/object"
+	"github.com/parley-backend/parley/internal/rest"
+	"github.com/parley-backend/parley/internal/role"
+	"github.com/parley-backend/parley/internal/schemas"
+	"github.com/parley-backend/parley/internal/session"
+	"github.com/parley-backend/parley/internal/user"
+)
+
+// Server is one application, served. It is an http.Handler for the paths below the mount path.
+type Server struct {
+	cfg     Config
+	log     *slog.Logger
+	keys    *auth.Keys
+	set     *credential.Set
+	schemas *schemas.Schemas
+	rest    *rest.Server
+	state   atomic.Value // rest.State
+	close   sync.Once
+	weak    weakKeys
+}
+
+// New wires an application together, reads its keys and its schema, and starts what runs in the background: the refresh of
+// the keys. It fails when the configuration is wrong, the database does not answer, or a key that is required cannot be had.
+// Close stops it.
+func New(ctx context.Context, cfg Config) (*Server, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	log := cfg.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	proxies, err := auth.ParseProxies(cfg.TrustProxy)
+	if err != nil {
+		return nil, fmt.Errorf("trustProxy: %w", err)
+	}
+	s := &Server{cfg: cfg, log: log}
+	s.state.Store(rest.Starting)
+	if s.set, s.keys, err = cfg.credentials(log, &s.weak); err != nil {
+		return nil, err
+	}
+	if err := s.set.Start(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.wire(ctx, proxies); err != nil {
+		s.set.Stop()
+		return nil, err
+	}
+	s.state.Store(rest.OK)
+	if cfg.SecurityCheckLog {
+		s.logSecurity(ctx)
+	}
+	return s, nil
+}
+
+func (c *Config) check() error {
+	var problems []error
+	if c.AppID == "" {
+		problems = append(problems, errors.New("appId is required"))
+	}
+	if c.MasterKey == nil {
+		problems = append(problems, errors.New("masterKey is required"))
+	}
+	if c.Store == nil {
+		problems = append(problems, errors.New("a Store is required"))
+	}
+	return errors.Join(problems...)
+}
+
+// wire builds the services from the bottom up.
+func (s *Server) wire(ctx context.Context, proxies auth.Proxies) error {
+	cfg := s.cfg
+	var err error
+	s.schemas, err = schemas.Options{Locked: cfg.LockSchemas, CustomIDs: cfg.AllowCustomObjectID}.Load(ctx, cfg.Store)
+	if err != nil {
+		return fmt.Errorf("reading the schema: %w", err)
+	}
+	roles := role.New(role.Config{Store: cfg.Store, Schemas: s.schemas, Cache: cfg.Cache})
+	sessions := session.New(session.Config{
+		Store: cfg.Store, Schemas: s.schemas, Roles: roles, Log: s.log, Cache: cfg.Cache,
+		Length: cfg.Sessions.Length, NeverExpire: cfg.Sessions.NeverExpire, ExtendOnUse: cfg.Sessions.ExtendOnUse,
+	})
+	userOptions := cfg.Users
+	userOptions.Schemas, userOptions.Sessions, userOptions.Log = s.schemas, sessions, s.log
+	users := user.New(userOptions)
+	installations := cfg.Installations
+	installations.Log = s.log
+	objects := object.New(object.Config{
+		Store: cfg.Store, Schemas: s.schemas,
+		Behaviors: map[string]object.Behavior{
+			"_User": users, "_Session": sessions, "_Role": roles,
+			"_Installation": installation.New(installations),
+		},
+		Rules: access.Rules{
+			AllowClassCreation: cfg.AllowClientClassCreation, ProtectedFields: cfg.ProtectedFields, OwnersLikeOthers: cfg.ProtectOwner,
+		},
+		AllowCustomObjectID: cfg.AllowCustomObjectID,
+		ObjectIDSize:        cfg.ObjectIDSize,
+		Denylist:            cfg.Denylist,
+		Limits:              cfg.Query.Limits,
+		AllowPublicExplain:  cfg.Query.PublicExplain,
+		ProtectSaveResponse: cfg.ProtectSaveResponse,
+		FileURL:             s.fileURL,
+	})
+	restConfig := rest.Config{
+		AppID: cfg.AppID, MountPath: s.mountPath(), ServerURL: cfg.ServerURL, PublicServerURL: cfg.PublicServerURL,
+		Version: cfg.Version, Keys: s.keys, Proxies: proxies,
+		Objects: objects, Schemas: s.schemas, Users: users, Sessions: sessions, Store: cfg.Store, Log: s.log,
+		MaxUploadSize: cfg.MaxUploadSize, MaxConcurrent: cfg.MaxConcurrentRequests, Query: cfg.Query, BatchLimit: cfg.BatchLimit,
+		AllowOrigin: cfg.AllowOrigin, AllowHeaders: cfg.AllowHeaders, RouteAllowList: cfg.RouteAllowList,
+		RateLimits: cfg.RateLimits, Idempotency: cfg.Idempotency, VerboseErrors: cfg.VerboseErrors,
+		NoAggregationForReadOnly: cfg.NoAggregationForReadOnly,
+		State:                    func() rest.State { return s.state.Load().(rest.State) },
+		Observe:                  cfg.Observe,
+	}
+	if restConfig.Version == "" {
+		restConfig.Version = ParseServerVersion
+	}
+	if cfg.SecurityCheck {
+		restConfig.Security = s.securityReport
+	}
+	s.rest = rest.New(restConfig)
+	return nil
+}
+
+func (s *Server) mountPath() string {
+	switch s.cfg.MountPath {
+	case "":
+		return "/parse"
+	case "/":
+		return ""
+	}
+	return s.cfg.MountPath
+}
+
+// fileURL is where the bytes of a stored file are read.
+func (s *Server) fileURL(name string) string {
+	base := s.cfg.PublicServerURL
+	if base == "" {
+		base = s.cfg.ServerURL
+	}
+	if base == "" {
+		base = s.mountPath()
+	}
+	return base + "/files/" + s.cfg.AppID + "/" + name
+}
+
+// ServeHTTP answers one request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.rest.ServeHTTP(w, r) }
+
+// Credentials are the keys of the application: their status, refresh and revocation.
+func (s *Server) Credentials() *credential.Set { return s.set }
+
+// Close stops what runs in the background. Requests in flight are not waited for; see [Server.Run]. It may be called more than once.
+func (s *Server) Close() {
+	s.close.Do(func() {
+		s.state.Store(rest.Failed)
+		s.set.Stop()
+	})
+}

@@ -1,0 +1,62 @@
+package parley
+
+import (
+	"context"
+
+	"github.com/parley-backend/parley/internal/rest"
+)
+
+// check makes one row of the security report.
+func check(good bool, title, warning, solution string) rest.SecurityCheck {
+	state := rest.CheckSuccess
+	if !good {
+		state = rest.CheckFail
+	}
+	return rest.SecurityCheck{Title: title, State: state, Warning: warning, Solution: solution}
+}
+
+// securityReport looks for settings that are weaker than they need be.
+func (s *Server) securityReport(context.Context) rest.SecurityReport {
+	c := &s.cfg
+	l := c.Query.Limits
+	unlimited := l.QueryDepth < 1 || l.SubqueryDepth < 1 || l.SubqueryLimit < 1 || l.IncludeDepth < 1 || l.IncludeCount < 1 || c.BatchLimit < 1
+	return rest.SecurityReport{Groups: []rest.SecurityGroup{{
+		Name: "Parse Server Configuration",
+		Checks: []rest.SecurityCheck{
+			check(!s.weak.any(), "Secure master key",
+				"A key is short enough to be guessed.",
+				"Rotate it to a random value of at least 32 characters."),
+			check(!c.SecurityCheckLog, "Security log disabled",
+				"The report of this check is written to the log, where others may read it.",
+				"Set 'security.enableCheckLog' to false."),
+			check(!c.AllowClientClassCreation, "Client class creation disabled",
+				"Everybody may create classes and fill the database.",
+				"Set 'allowClientClassCreation' to false."),
+			check(!c.Users.PublicUsers, "Users are created without public access",
+				"New users can be read by everybody.",
+				"Set 'enforcePrivateUsers' to true."),
+			check(!c.Query.PublicExplain, "Public database explain disabled",
+				"Everybody may ask for the plan of a query, which shows how the database is built.",
+				"Set 'databaseOptions.allowPublicExplain' to false."),
+			check(s.keys.ReadOnly.Verifier == nil || !s.keys.ReadOnly.IPs.All(), "Read-only master key IP range restricted",
+				"The read-only master key may be used from every address.",
+				"Set 'readOnlyMasterKeyIps' to the addresses that need it."),
+			check(!s.keys.Master.IPs.All() && (s.keys.Maintenance.Verifier == nil || !s.keys.Maintenance.IPs.All()), "Master key IP range restricted",
+				"The master or the maintenance key may be used from every address.",
+				"Set 'masterKeyIps' and 'maintenanceKeyIps' to the addresses that need them."),
+			check(!unlimited, "Request complexity limits enabled",
+				"At least one limit of request complexity is off: a deeply nested or very broad query can keep the server busy.",
+				"Set every member of 'requestComplexity' to a positive number."),
+		},
+	}}}
+}
+
+func (s *Server) logSecurity(ctx context.Context) {
+	for _, g := range s.securityReport(ctx).Groups {
+		for _, c := range g.Checks {
+			if c.State == rest.CheckFail {
+				s.log.Warn("security check failed", "check", c.Title, "warning", c.Warning, "solution", c.Solution)
+			}
+		}
+	}
+}
