@@ -11,6 +11,11 @@ import (
 // they are stored as, no password, nothing internal.
 func User(stored *parse.Object) *parse.Object {
 	user := parse.NewObject(schema.UserClass)
+	for _, name := range []string{"objectId", "createdAt", "updatedAt"} { // the order of answers
+		if value, ok := stored.Lookup(name); ok {
+			user.Set(name, value)
+		}
+	}
 	authData := &parse.Map{}
 	var readers, writers []string
 	private := false
