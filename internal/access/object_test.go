@@ -82,29 +82,3 @@ func TestStripWithoutID(t *testing.T) {
 		}
 	}
 }
-
-func TestInternalFields(t *testing.T) {
-	for _, test := range []struct {
-		name   string
-		caller *auth.Caller
-		class  string
-		data   *parse.Map
-		want   string
-	}{
-		{"plain", anonymous, "C", parse.NewMap("a", 1.0, "b._c", 1.0), ""},
-		{"client", alice, "_User", parse.NewMap("a", 1.0, "_hashed_password", "x"), "105 Invalid field name: _hashed_password."},
-		{"client, permissions", alice, "C", parse.NewMap("_wperm", []any{"*"}), "105 Invalid field name: _wperm."},
-		{"client, dotted", alice, "_User", parse.NewMap("_auth_data_x.id", "1"), "105 Invalid field name: _auth_data_x."},
-		{"master", master, "_User", parse.NewMap("_hashed_password", "x"), "105 Invalid field name: _hashed_password."},
-		{"maintenance", maintenance, "_User", parse.NewMap("_hashed_password", "x", "_auth_data_x", nil), ""},
-		{"maintenance, unknown", maintenance, "C", parse.NewMap("_hashed_password", "x"), "105 Invalid field name: _hashed_password."},
-	} {
-		got := ""
-		if err := InternalFields(test.caller, test.class, test.data); err != nil {
-			got = err.Error()
-		}
-		if got != test.want {
-			t.Errorf("InternalFields(%s) = %q, want %q", test.name, got, test.want)
-		}
-	}
-}

@@ -37,18 +37,3 @@ func dropPrefixed(object *parse.Object, prefix string) {
 		object.Delete(name)
 	}
 }
-
-// InternalFields refuses to write fields that begin with "_" to everybody but the maintenance key, which writes
-// those that the class has (code 105). Triggers and Parley itself write them after this check.
-func InternalFields(caller *auth.Caller, class string, data *parse.Map) error {
-	for key := range data.All() {
-		if !strings.HasPrefix(key, "_") {
-			continue
-		}
-		root, _, _ := strings.Cut(key, ".")
-		if _, known := schema.InternalField(class, root); !known || !caller.Maintenance {
-			return parse.Errorf(parse.InvalidKeyName, "Invalid field name: %s.", root)
-		}
-	}
-	return nil
-}

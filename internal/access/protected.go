@@ -148,7 +148,7 @@ func intersect(a, b []string) []string {
 	return both
 }
 
-// Needs returns the fields that have to be read for [Mask.Apply] even if the query does not ask for them.
+// Needs returns the fields that have to be read for [Mask.Hides] even if the query does not ask for them.
 func (m *Mask) Needs() []string {
 	if m == nil {
 		return nil
@@ -161,7 +161,7 @@ func (m *Mask) Needs() []string {
 	return names
 }
 
-// Hides returns the fields of this object that the caller does not see.
+// Hides returns the fields of this object that the caller does not see. It is asked before pointers are replaced by their objects.
 func (m *Mask) Hides(object *parse.Object) []string {
 	if m == nil || m.own != "" && object.ID() == m.own {
 		return nil
@@ -173,13 +173,6 @@ func (m *Mask) Hides(object *parse.Object) []string {
 		}
 	}
 	return fields
-}
-
-// Apply removes the fields that the caller does not see, in place. It comes before pointers are replaced by their objects.
-func (m *Mask) Apply(object *parse.Object) {
-	for _, name := range m.Hides(object) {
-		object.Delete(name)
-	}
 }
 
 // leadsTo tells whether a field points at the user: a pointer, or an array that holds one.
