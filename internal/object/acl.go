@@ -1,6 +1,9 @@
 package object
 
 import (
+	"slices"
+
+	"github.com/parley-backend/parley/internal/auth"
 	"github.com/parley-backend/parley/parse"
 )
 
@@ -66,6 +69,22 @@ func exposeACL(o *parse.Object) {
 		return
 	}
 	o.Set("ACL", parse.ACLOf(names(r), names(w)))
+}
+
+// readableBy tells whether the ACL of a stored object lets the caller read it: what access.Readable asks of a database.
+func readableBy(caller *auth.Caller, o *parse.Object) bool {
+	if caller.Privileged() {
+		return true
+	}
+	granted, _ := o.Get(readers).([]any)
+	if granted == nil {
+		return true
+	}
+	id := caller.UserID()
+	return slices.ContainsFunc(granted, func(v any) bool {
+		name, ok := v.(string)
+		return ok && (name == parse.Public || id != "" && (name == id || slices.Contains(caller.Roles, name)))
+	})
 }
 
 func names(v any) []string {

@@ -59,9 +59,12 @@ type reading struct {
 	class  *schema.Class
 	// op is OpFind or OpGet: what class-level permissions call it.
 	op schema.Operation
-	// where is q.Where resolved and narrowed to what the caller may read.
+	// where is q.Where resolved, without the condition of the ACL.
 	where query.Node
-	view  view
+	// few is set when where names the objects by their ids: then they are read whatever their ACL says, and those that
+	// the caller may not read are left out here. That spares the database a condition.
+	few  bool
+	view view
 }
 
 // read runs a query. The steps: may this caller ask this class, may it ask about these fields, what does the system class say,
@@ -83,11 +86,10 @@ func (o *Objects) read(ctx context.Context, caller *auth.Caller, asked *query.Fi
 	if err := o.behavior(class.Name).Restrict(ctx, caller, &r.q); err != nil {
 		return nil, err
 	}
-	where, err := r.resolve(ctx, r.q.Where)
-	if err != nil {
+	var err error
+	if r.where, err = r.resolve(ctx, r.q.Where); err != nil {
 		return nil, err
 	}
-	r.where = query.AndOf(where, access.Readable(caller))
 	if r.q.Explain {
 		found.Explain, err = r.explain(ctx)
 		return found, err
@@ -106,6 +108,7 @@ func (r *reading) admit(found *Found) error {
 	if r.op == schema.OpFind {
 		r.op = access.Reading(r.q.Where) // as Parse Server: who may get may find by nothing but the objectId
 	}
+	r.few = r.op == schema.OpGet
 	key := r.q.RedirectClassNameForKey
 	if key == "" {
 		return nil
@@ -134,17 +137,17 @@ func (r *reading) check() error {
 func (r *reading) run(ctx context.Context, found *Found) error {
 	complete := false // whether found holds every match
 	if r.q.Limit != 0 {
-		where, err := r.permitted(r.op)
+		where, err := r.permitted(r.op, !r.few)
 		if err != nil {
 			return err
 		}
 		if found.Objects, err = r.fetch(ctx, where); err != nil {
 			return err
 		}
-		complete = r.q.Skip == 0 && (r.q.Limit < 0 || len(found.Objects) < r.q.Limit)
+		complete = !r.few && r.q.Skip == 0 && (r.q.Limit < 0 || len(found.Objects) < r.q.Limit)
 	}
 	if r.q.Count {
-		where, err := r.permitted(schema.OpCount)
+		where, err := r.permitted(schema.OpCount, true)
 		if err != nil {
 			return err
 		}
@@ -157,11 +160,18 @@ func (r *reading) run(ctx context.Context, found *Found) error {
 	return r.include(ctx, found.Objects)
 }
 
-// permitted asks the class-level permissions for one operation and returns where with the condition that they set.
-func (r *reading) permitted(op schema.Operation) (query.Node, error) {
+// permitted asks the class-level permissions for one operation and returns where with the condition that they set, and with that
+// of the ACL if asked for.
+func (r *reading) permitted(op schema.Operation, acl bool) (query.Node, error) {
 	node, err := access.Operation(r.caller, r.class, op)
-	if err != nil || node == nil {
-		return r.where, err
+	if err != nil {
+		return nil, err
+	}
+	if acl {
+		return query.AndOf(r.where, access.Readable(r.caller), node), nil
+	}
+	if node == nil {
+		return r.where, nil
 	}
 	return query.AndOf(r.where, node), nil
 }
@@ -181,6 +191,9 @@ func (r *reading) fetch(ctx context.Context, where query.Node) ([]*parse.Object,
 		if err != nil {
 			return nil, err
 		}
+		if r.few && !readableBy(r.caller, object) {
+			continue
+		}
 		r.view.show(object)
 		objects = append(objects, object)
 	}
@@ -188,7 +201,7 @@ func (r *reading) fetch(ctx context.Context, where query.Node) ([]*parse.Object,
 }
 
 func (r *reading) explain(ctx context.Context) (any, error) {
-	where, err := r.permitted(r.op)
+	where, err := r.permitted(r.op, true)
 	if err != nil {
 		return nil, err
 	}
