@@ -1,0 +1,89 @@
+package conformance
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/parley-backend/parley"
+	"github.com/parley-backend/parley/config"
+)
+
+// TestParley replays the corpus against Parley, on each of its databases.
+func TestParley(t *testing.T) {
+	for _, database := range []struct{ name, uri string }{
+		{"memory", "memory:"},
+		{"sqlite", "sqlite::memory:"},
+	} {
+		t.Run(database.name, func(t *testing.T) {
+			for _, f := range corpus(t) {
+				t.Run(f.Name, func(t *testing.T) {
+					t.Parallel()
+					r := &Runner{BaseURL: newServer(t, f.Options, database.uri), Client: client(t)}
+					failures, err := r.Run(context.Background(), f)
+					for _, failure := range failures {
+						t.Error(failure)
+					}
+					if err != nil {
+						t.Fatal(err)
+					}
+				})
+			}
+		})
+	}
+}
+
+// newServer starts Parley with the options of a corpus file and returns its mount point.
+func newServer(t *testing.T, options, databaseURI string) string {
+	t.Helper()
+	// What a user of the program would have in the configuration file; the file may say otherwise.
+	all := map[string]any{
+		"appId": ApplicationID, "masterKey": MasterKey, "readOnlyMasterKey": ReadOnlyMasterKey, "maintenanceKey": MaintenanceKey,
+		"databaseURI": databaseURI,
+	}
+	if err := json.Unmarshal([]byte(options), &all); err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(nil)
+	base := "http://" + server.Listener.Addr().String() + "/parse"
+	all["serverURL"] = base
+	text, err := json.Marshal(all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "config.json")
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	values, err := config.Read(config.Input{File: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	built, err := values.Build(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := context.Background()
+	if built.Config.Store, err = built.OpenStore(ctx, log); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := built.Config.Store.Close(); err != nil {
+			t.Errorf("Close of the database: %v", err)
+		}
+	})
+	handler, err := parley.New(ctx, built.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(handler.Close)
+	server.Config.Handler = handler
+	server.Start()
+	t.Cleanup(server.Close)
+	return base
+}
