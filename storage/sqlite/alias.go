@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"maps"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -52,25 +51,23 @@ func (db *DB) makeAliases(c *conn, class *schema.Class) error {
 	if err := alias(c, aliases, tables, class.Name, ""); err != nil {
 		return err
 	}
-	columns := map[string]string{"_extra": ""}
-	fields := slices.Sorted(maps.Keys(class.Stored()))
-	for _, field := range fields { // those that have one already, in the table, come first
-		if name, ok := aliases[[2]string{class.Name, field}]; ok {
-			columns[strings.ToLower(name)] = field
-		}
-	}
 	layout := sqlgen.NewLayout(sqlgen.SQLite{Aliases: aliases}, class)
 	have, err := c.columns(layout)
 	if err != nil {
 		return err
 	}
-	for _, field := range fields {
-		if column, ok := layout.Column(field); ok && have[column.Name()] {
-			columns[strings.ToLower(field)] = field
+	// A column keeps the name that it has.
+	columns := map[string]string{"_extra": ""}
+	for i := range layout.Columns {
+		column := &layout.Columns[i]
+		if name, ok := aliases[[2]string{class.Name, column.Field}]; ok {
+			columns[strings.ToLower(name)] = column.Field
+		} else if have[column.Name()] {
+			columns[strings.ToLower(column.Field)] = column.Field
 		}
 	}
-	for _, field := range fields {
-		if err := alias(c, aliases, columns, class.Name, field); err != nil {
+	for i := range layout.Columns { // objectId and its like come first
+		if err := alias(c, aliases, columns, class.Name, layout.Columns[i].Field); err != nil {
 			return err
 		}
 	}

@@ -126,10 +126,12 @@ func duplicate(op string, layout *sqlgen.Layout, err error) error {
 
 // namesColumn tells whether a column stands in a message like "UNIQUE constraint failed: T.a, T.b".
 func namesColumn(text, column string) bool {
-	_, list, ok := strings.Cut(text, "constraint failed: ")
-	if !ok {
+	const before = "constraint failed: "
+	at := strings.LastIndex(text, before)
+	if at < 0 {
 		return false
 	}
+	list := text[at+len(before):]
 	for name := range strings.SplitSeq(list, ", ") {
 		if name, _, _ := strings.Cut(name, " ("); name == column {
 			return true

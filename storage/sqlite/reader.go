@@ -27,6 +27,9 @@ func newPool(size int, open func() (*conn, error)) *pool {
 
 // get returns a connection, waiting for one if need be.
 func (p *pool) get(ctx context.Context) (*conn, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	select {
 	case <-p.tokens:
 	default:
