@@ -23,8 +23,9 @@ type Constraint struct {
 	Op  Operator
 	// Arg is the operand; its Go type is fixed by Op, see the table of operators.
 	Arg any
-	// Relative says that Arg was a $relativeTime, which is only allowed on a Date field; [Check] looks at it.
-	Relative bool
+	// Relative says that Arg was a $relativeTime, which is only allowed on a Date field; Plain that it is an Object which
+	// stood alone, without $eq, which is only allowed on an Array field. [Check] looks at them, nobody else does.
+	Relative, Plain bool
 }
 
 // Operator is one of the operators of the query language.

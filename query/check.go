@@ -11,6 +11,7 @@ import (
 // Check fits a query to the class it runs on and returns it changed; f stays as it is. It is the last step before a
 // database sees the query, apart from sub-queries and relations, which are not resolved here:
 //
+//   - an Object that stood alone as an operand is only for Array fields;
 //   - operands get the type of their field where Parse Server does that: a text on a Pointer field is the id of an
 //     object of the target class, a text on a Date field a date;
 //   - sort keys that are no field of the class are left out;
@@ -18,7 +19,7 @@ import (
 //     to Keys if there are any.
 //
 // The error is a *parse.Error: a geo operator on a field of another type (102), $relativeTime on a field that is no
-// Date (107), more includes than allowed (102).
+// Date (107), an Object or Array where only a simple value can be compared (107), more includes than allowed (102).
 func Check(f *Find, class *schema.Class, opts Options) (*Find, error) {
 	checked := *f
 	var err error
@@ -101,6 +102,9 @@ var fieldOf = map[Operator]schema.Type{
 
 func checkConstraint(c *Constraint, class *schema.Class) (Node, error) {
 	field, known := class.Fields[c.Key]
+	if err := checkComposite(c, field); err != nil {
+		return nil, err
+	}
 	if !known {
 		return c, nil
 	}
@@ -133,6 +137,24 @@ func checkConstraint(c *Constraint, class *schema.Class) (Node, error) {
 		return &fitted, nil
 	}
 	return c, nil
+}
+
+// checkComposite refuses objects and arrays where Parse Server refuses them. Members of fields and Array fields take all.
+func checkComposite(c *Constraint, field schema.Field) error {
+	if field.Type == schema.Array || strings.Contains(c.Key, ".") {
+		return nil
+	}
+	if c.Plain {
+		return invalidJSON("You cannot use %s as a query parameter.", printed(c.Arg))
+	}
+	switch c.Op {
+	case Lt, Lte, Gt, Gte:
+		switch c.Arg.(type) {
+		case *parse.Map, []any:
+			return invalidJSON("bad atom: %s", parse.Marshal(c.Arg))
+		}
+	}
+	return nil
 }
 
 // converterOf returns what makes the operands of a field fit; nil when they are used as they are.

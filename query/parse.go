@@ -11,8 +11,8 @@ import (
 // *parse.Error with the code and text of Parse Server (contract parse-api.md, 3.2); where its two databases answer
 // differently, that of MongoDB.
 //
-// Two things are accepted here that Parse Server refuses on one database or both: equality with whole objects and
-// arrays, and an empty $or (nothing) or $and (everything).
+// An Array or Object as a whole is asked for with $eq. Alone, an Array is refused, and an Object means an element of an
+// Array field, which [Check] sees to.
 func ParseWhere(where *parse.Map, opts Options) (Node, error) {
 	return newParser(opts).where(where, 0)
 }
@@ -77,6 +77,8 @@ func (p *parser) list(key string, value any, depth int) (Node, error) {
 		return nil, invalidQuery("Bad $nor format - use an array of at least 1 value.")
 	case !ok:
 		return nil, invalidQuery("Bad %s format - use an array value.", key)
+	case len(list) == 0:
+		return nil, invalidQuery("Bad %s format - use an array of at least 1 value.", key)
 	}
 	p.logical++
 	defer func() { p.logical-- }()
@@ -111,9 +113,12 @@ func (p *parser) relatedTo(value any) (Node, error) {
 		owner = o.Pointer()
 	}
 	object, ok := owner.(parse.Pointer)
-	key := m.String("key")
-	if !ok || !validKey(key) {
+	if !ok {
 		return nil, invalidQuery("improper usage of $relatedTo")
+	}
+	key := m.String("key")
+	if !validKey(key) {
+		return Never(), nil // a relation that no class can have
 	}
 	return &RelatedTo{Object: object, Key: key}, nil
 }
@@ -150,8 +155,9 @@ func validKey(key string) bool {
 func (p *parser) constraint(key string, value any, depth int) (Node, error) {
 	m, ok := value.(*parse.Map)
 	if !ok {
+		_, isArray := value.([]any)
 		v, err := operand(value)
-		if err != nil {
+		if err != nil || isArray && !strings.Contains(key, ".") {
 			return nil, invalidJSON("You cannot use %s as a query parameter.", printed(value))
 		}
 		return &Constraint{Key: key, Op: Eq, Arg: v}, nil
@@ -169,7 +175,7 @@ func (p *parser) constraint(key string, value any, depth int) (Node, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &Constraint{Key: key, Op: Eq, Arg: v}, nil
+		return &Constraint{Key: key, Op: Eq, Arg: v, Plain: m.Len() > 0}, nil
 	}
 	c := &constraintReader{parser: p, key: key, operators: operators, depth: depth}
 	if equality.Len() > 0 {
@@ -181,7 +187,8 @@ func (p *parser) constraint(key string, value any, depth int) (Node, error) {
 		if v, err = operand(v); err != nil {
 			return nil, err
 		}
-		c.add(Eq, v)
+		_, isObject := v.(*parse.Map)
+		c.nodes = append(c.nodes, &Constraint{Key: key, Op: Eq, Arg: v, Plain: isObject})
 	}
 	return c.read()
 }

@@ -96,7 +96,7 @@ func parseValue(op Operator) constraintParser {
 }
 
 func parseRange(op Operator) constraintParser {
-	return func(c *constraintReader, name string, arg any) error {
+	return func(c *constraintReader, _ string, arg any) error {
 		m, ok := arg.(*parse.Map)
 		if !ok || !truthy(m.Get("$relativeTime")) {
 			v, err := c.atom(arg)
@@ -108,11 +108,11 @@ func parseRange(op Operator) constraintParser {
 		}
 		text, ok := m.Get("$relativeTime").(string)
 		if !ok {
-			return invalidJSON("bad $relativeTime (%s) value. Time should be a string", name)
+			return invalidJSON("bad $relativeTime (%s) value. Time should be a string", printed(m.Get("$relativeTime")))
 		}
 		date, problem := relativeTime(text, c.now)
 		if problem != "" {
-			return invalidJSON("bad $relativeTime (%s) value. %s", name, problem)
+			return invalidJSON("bad $relativeTime (%s) value. %s", text, problem)
 		}
 		c.nodes = append(c.nodes, &Constraint{Key: c.key, Op: op, Arg: date, Relative: true})
 		return nil
@@ -262,7 +262,7 @@ func literalPrefix(x *Regex) (string, bool) {
 func beside(other string) constraintParser {
 	return func(c *constraintReader, name string, _ any) error {
 		if !c.operators.Has(other) {
-			return invalidJSON("bad constraint: %s without %s", name, other)
+			return invalidQuery("bad constraint: %s without %s", name, other)
 		}
 		return nil
 	}

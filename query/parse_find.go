@@ -16,16 +16,25 @@ var findParams = []string{
 	"readPreference", "includeReadPreference", "subqueryReadPreference", "hint", "explain", "comment",
 }
 
+// readPreferences are the kinds of replicas that MongoDB knows.
+var readPreferences = []string{"PRIMARY", "PRIMARY_PREFERRED", "SECONDARY", "SECONDARY_PREFERRED", "NEAREST"}
+
 // ParamsFromQuery reads the query string of a GET: each value is the JSON it can be read as, or else the text itself.
-// Of a parameter that stands twice the first counts. The result is what [ParseFind] and [ParsePipeline] take; a POST
+// A parameter that stands twice is an Array of texts. The result is what [ParseFind] and [ParsePipeline] take; a POST
 // with _method=GET has the same members in its body.
 func ParamsFromQuery(rawQuery string) *parse.Map {
 	params := parse.NewMap()
+	texts := make(map[string][]any)
 	for part := range strings.SplitSeq(rawQuery, "&") {
 		name, value, _ := strings.Cut(part, "=")
 		name, err1 := url.QueryUnescape(name)
 		value, err2 := url.QueryUnescape(value)
-		if name == "" || err1 != nil || err2 != nil || params.Has(name) {
+		if name == "" || err1 != nil || err2 != nil {
+			continue
+		}
+		texts[name] = append(texts[name], value)
+		if len(texts[name]) > 1 {
+			params.Set(name, texts[name])
 			continue
 		}
 		if v, err := parse.Decode([]byte(value), parse.Limits{}); err == nil {
@@ -58,6 +67,11 @@ func ParseFind(params *parse.Map, opts Options) (*Find, error) {
 		Comment:                 params.String("comment"),
 		RedirectClassNameForKey: optionalText(params.Get("redirectClassNameForKey")),
 	}
+	for _, preference := range []string{f.ReadPreference, f.IncludeReadPreference, f.SubqueryReadPreference} {
+		if preference != "" && !slices.Contains(readPreferences, strings.ToUpper(preference)) {
+			return nil, invalidQuery("Not supported read preference.")
+		}
+	}
 	var err error
 	if f.Skip, f.Limit, err = parseWindow(params, opts); err != nil {
 		return nil, err
@@ -78,7 +92,7 @@ func ParseFind(params *parse.Map, opts Options) (*Find, error) {
 	if err := checkInclude(f.Include, opts.limits()); err != nil {
 		return nil, err
 	}
-	where, err := whereOf(params.Get("where"))
+	where, err := whereOf(params)
 	if err != nil {
 		return nil, err
 	}
@@ -88,11 +102,13 @@ func ParseFind(params *parse.Map, opts Options) (*Find, error) {
 	return f, nil
 }
 
-// whereOf reads the parameter where: an object, or a text that holds one.
-func whereOf(v any) (*parse.Map, error) {
-	switch v := v.(type) {
-	case nil:
+// whereOf reads the parameter where: an object, or a text that holds one; nil when there is none.
+func whereOf(params *parse.Map) (*parse.Map, error) {
+	v, ok := params.Lookup("where")
+	if !ok {
 		return nil, nil
+	}
+	switch v := v.(type) {
 	case *parse.Map:
 		return v, nil
 	case string:

@@ -79,10 +79,12 @@ func ParsePipeline(params *parse.Map, class *schema.Class, opts Options) (*Pipel
 		stages = list
 	case *parse.Map:
 		stages = splitStages(list)
-	default:
-		if truthy(list) {
-			return nil, invalidQuery("Invalid aggregate stage '%s'.", printed(list))
+	case string:
+		if list != "" { // JavaScript takes the characters of a text for stages
+			return nil, invalidQuery("Invalid aggregate stage '0'.")
 		}
+		stages = splitStages(p.takeOptions(params))
+	default:
 		stages = splitStages(p.takeOptions(params))
 	}
 	p.takeOptions(params)
@@ -102,7 +104,7 @@ func ParsePipeline(params *parse.Map, class *schema.Class, opts Options) (*Pipel
 		}
 		p.Stages = append(p.Stages, s)
 	}
-	where, err := whereOf(params.Get("where"))
+	where, err := whereOf(params)
 	if err != nil {
 		return nil, err
 	}
@@ -158,10 +160,7 @@ func splitStages(m *parse.Map) []any {
 
 // parseStage reads one stage. It is nil for the parameters distinct and where in place of a stage.
 func parseStage(v any, class *schema.Class, opts Options) (Stage, error) {
-	m, ok := v.(*parse.Map)
-	if !ok {
-		return nil, invalidQuery("Invalid aggregate stage '%s'.", printed(v))
-	}
+	m, _ := v.(*parse.Map)
 	if m.Len() != 1 {
 		return nil, invalidQuery("Pipeline stages should only have one key but found %s.", strings.Join(m.Keys(), ", "))
 	}

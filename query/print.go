@@ -7,8 +7,8 @@ import (
 	"github.com/parley-backend/parley/parse"
 )
 
-// Print returns a tree as canonical JSON: a `where` that parses into the same tree, and the same text for the same
-// tree however it was written. Use it as the key of a cache and to hand a query to a trigger. Sub-queries and relations
+// Print returns a tree as canonical JSON: a `where` that parses into the same tree (apart from an empty Or or And, which
+// have no form on the wire), and the same text for the same tree however it was written. Use it as the key of a cache and to hand a query to a trigger. Sub-queries and relations
 // are printed too.
 func Print(n Node) string { return string(parse.Marshal(ToMap(n))) }
 
@@ -106,7 +106,7 @@ func asOperators(v any) (*parse.Map, bool) {
 }
 
 func printConstraint(c *Constraint) any {
-	if c.Op == Eq && !isComposite(c.Arg) {
+	if c.Op == Eq && (c.Plain || !isComposite(c.Arg)) {
 		return c.Arg
 	}
 	m := parse.NewMap()
@@ -116,10 +116,10 @@ func printConstraint(c *Constraint) any {
 	return m
 }
 
-// isComposite tells whether a value would be read as operators, or refused, where it stands alone.
+// isComposite tells whether a value needs its $eq: it would be refused where it stands alone.
 func isComposite(v any) bool {
 	switch v.(type) {
-	case *parse.Map, parse.ACL:
+	case *parse.Map, []any, parse.ACL:
 		return true
 	}
 	return false
