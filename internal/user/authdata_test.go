@@ -107,29 +107,30 @@ func TestNoAnonymousUsers(t *testing.T) {
 
 // Of anonymous sign-ups with one id at once one makes the user, and every session is of that user.
 func TestConcurrentAnonymous(t *testing.T) {
-	w := newWorld(t, Config{})
-	var made atomic.Int64
-	var users sync.Map
-	var wg sync.WaitGroup
-	for range 16 {
-		wg.Go(func() {
-			saved, err := w.create(public, body("authData", body("anonymous", body("id", "one"))))
-			if err != nil {
-				w.refused(err, 208, "this auth is already used")
-				return
-			}
-			if saved.Status == 201 {
-				made.Add(1)
-			}
-			users.Store(saved.Body.String("objectId"), true)
-		})
-	}
-	wg.Wait()
-	n := 0
-	users.Range(func(any, any) bool { n++; return true })
-	if made.Load() != 1 || n != 1 {
-		t.Errorf("%d users made, %d users logged in, want 1 and 1", made.Load(), n)
-	}
+	onEachAdapter(t, func() Config { return Config{} }, func(t *testing.T, w *world) {
+		var made atomic.Int64
+		var users sync.Map
+		var wg sync.WaitGroup
+		for range 16 {
+			wg.Go(func() {
+				saved, err := w.create(public, body("authData", body("anonymous", body("id", "one"))))
+				if err != nil {
+					w.refused(err, 208, "this auth is already used")
+					return
+				}
+				if saved.Status == 201 {
+					made.Add(1)
+				}
+				users.Store(saved.Body.String("objectId"), true)
+			})
+		}
+		wg.Wait()
+		n := 0
+		users.Range(func(any, any) bool { n++; return true })
+		if made.Load() != 1 || n != 1 {
+			t.Errorf("%d users made, %d users logged in, want 1 and 1", made.Load(), n)
+		}
+	})
 }
 
 // Link, see, clash, unlink: the recorded answers.
@@ -369,31 +370,33 @@ func (s *spender) ValidateLogin(_ context.Context, data *parse.Map, ask *AuthReq
 
 // Of logins at once with one single-use code, one succeeds.
 func TestSingleUseCode(t *testing.T) {
-	s := &spender{}
-	w := newWorld(t, Config{Auth: map[string]AuthAdapter{"codes": s}})
-	w.users.passwords.slots = make(chan struct{}, 8)
-	alice := w.signUp("username", "alice", "password", "x")
-	w.mustUpdate(alice, alice.UserID(), "authData", body("codes", body("list", []any{"a", "b"})))
-	const logins = 6
-	s.ready.Add(logins)
-	var won atomic.Int64
-	var wg sync.WaitGroup
-	for range logins {
-		wg.Go(func() {
-			if _, err := w.logIn("username", "alice", "password", "x", "authData", body("codes", body("code", "a"))); err == nil {
-				won.Add(1)
-			} else {
-				w.refused(err, 141, "Invalid auth data")
-			}
-		})
-	}
-	wg.Wait()
-	if won.Load() != 1 {
-		t.Errorf("%d logins succeeded, want 1", won.Load())
-	}
-	if got := w.stored(alice.UserID()).Get("_auth_data_codes"); !parse.Equal(got, body("list", []any{"b"})) {
-		t.Errorf("stored %s, want the code used up", parse.Marshal(got))
-	}
+	cfg := func() Config { return Config{Auth: map[string]AuthAdapter{"codes": &spender{}}} }
+	onEachAdapter(t, cfg, func(t *testing.T, w *world) {
+		s := w.users.cfg.Auth["codes"].(*spender)
+		w.users.passwords.slots = make(chan struct{}, 8)
+		alice := w.signUp("username", "alice", "password", "x")
+		w.mustUpdate(alice, alice.UserID(), "authData", body("codes", body("list", []any{"a", "b"})))
+		const logins = 6
+		s.ready.Add(logins)
+		var won atomic.Int64
+		var wg sync.WaitGroup
+		for range logins {
+			wg.Go(func() {
+				if _, err := w.logIn("username", "alice", "password", "x", "authData", body("codes", body("code", "a"))); err == nil {
+					won.Add(1)
+				} else {
+					w.refused(err, 141, "Invalid auth data")
+				}
+			})
+		}
+		wg.Wait()
+		if won.Load() != 1 {
+			t.Errorf("%d logins succeeded, want 1", won.Load())
+		}
+		if got := w.stored(alice.UserID()).Get("_auth_data_codes"); !parse.Equal(got, body("list", []any{"b"})) {
+			t.Errorf("stored %s, want the code used up", parse.Marshal(got))
+		}
+	})
 }
 
 // masked shows clients less than is stored, and finds users by what is computed of the data.

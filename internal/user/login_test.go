@@ -202,28 +202,29 @@ func TestLockout(t *testing.T) {
 
 // Of wrong passwords at once, exactly the threshold is not told that the account is locked.
 func TestConcurrentLockout(t *testing.T) {
-	w := newWorld(t, Config{AccountLockout: &AccountLockout{Threshold: 3, Duration: 5}})
-	w.signUp("username", "alice", "password", "x")
-	var wrong, locked atomic.Int64
-	var wg sync.WaitGroup
-	for range 20 {
-		wg.Go(func() {
-			_, err := w.logIn("username", "alice", "password", "no")
-			var told *parse.Error
-			switch errors.As(err, &told); {
-			case told != nil && told.Message == badLogin:
-				wrong.Add(1)
-			case told != nil && told.Message == fmt.Sprintf(lockedText, "5"):
-				locked.Add(1)
-			}
-		})
-	}
-	wg.Wait()
-	if wrong.Load() != 3 || locked.Load() != 17 {
-		t.Errorf("%d wrong and %d locked, want 3 and 17", wrong.Load(), locked.Load())
-	}
-	_, err := w.logIn("username", "alice", "password", "x")
-	w.refused(err, 101, fmt.Sprintf(lockedText, "5"))
+	onEachAdapter(t, func() Config { return Config{AccountLockout: &AccountLockout{Threshold: 3, Duration: 5}} }, func(t *testing.T, w *world) {
+		w.signUp("username", "alice", "password", "x")
+		var wrong, locked atomic.Int64
+		var wg sync.WaitGroup
+		for range 20 {
+			wg.Go(func() {
+				_, err := w.logIn("username", "alice", "password", "no")
+				var told *parse.Error
+				switch errors.As(err, &told); {
+				case told != nil && told.Message == badLogin:
+					wrong.Add(1)
+				case told != nil && told.Message == fmt.Sprintf(lockedText, "5"):
+					locked.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+		if wrong.Load() != 3 || locked.Load() != 17 {
+			t.Errorf("%d wrong and %d locked, want 3 and 17", wrong.Load(), locked.Load())
+		}
+		_, err := w.logIn("username", "alice", "password", "x")
+		w.refused(err, 101, fmt.Sprintf(lockedText, "5"))
+	})
 }
 
 func TestUnverifiedEmail(t *testing.T) {

@@ -2,6 +2,7 @@ package user
 
 import (
 	"errors"
+	"path/filepath"
 	"sync/atomic"
 	"testing"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/parley-backend/parley/schema"
 	"github.com/parley-backend/parley/storage"
 	"github.com/parley-backend/parley/storage/memory"
+	"github.com/parley-backend/parley/storage/sqlite"
 )
 
 // world is an application with its system classes, on the memory adapter. Its hashes are cheap and counted.
@@ -30,8 +32,27 @@ type world struct {
 	hashes, compares atomic.Int64
 }
 
-func newWorld(t testing.TB, cfg Config) *world {
-	w := &world{t: t, store: storage.Checked(memory.New())}
+func newWorld(t testing.TB, cfg Config) *world { return newWorldOn(t, memory.New(), cfg) }
+
+// onEachAdapter runs a test where requests race for one object on every kind of database.
+func onEachAdapter(t *testing.T, cfg func() Config, test func(t *testing.T, w *world)) {
+	t.Run("memory", func(t *testing.T) { test(t, newWorld(t, cfg())) })
+	t.Run("sqlite", func(t *testing.T) {
+		db, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "users.db")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := db.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		test(t, newWorldOn(t, db, cfg()))
+	})
+}
+
+func newWorldOn(t testing.TB, store storage.Adapter, cfg Config) *world {
+	w := &world{t: t, store: storage.Checked(store)}
 	var err error
 	if w.schemas, err = schemas.Load(t.Context(), w.store); err != nil {
 		t.Fatal(err)
