@@ -2,13 +2,14 @@ package config
 
 import (
 	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/parley-backend/parley/parse"
 )
 
 // Generated is what a first start makes for whoever has configured nothing.
@@ -39,7 +40,7 @@ func (v *Values) Generate() (Generated, error) {
 		return Generated{}, err
 	}
 	g := Generated{Dir: dir, Values: map[string]string{}}
-	id, fresh, err := keep(filepath.Join(dir, "appId"), 15)
+	id, fresh, err := keep(filepath.Join(dir, "appId"), 20)
 	if err != nil {
 		return Generated{}, err
 	}
@@ -51,7 +52,7 @@ func (v *Values) Generate() (Generated, error) {
 			continue
 		}
 		path := filepath.Join(absolute, name)
-		value, fresh, err := keep(path, 30)
+		value, fresh, err := keep(path, 40)
 		if err != nil {
 			return Generated{}, err
 		}
@@ -65,7 +66,7 @@ func (v *Values) Generate() (Generated, error) {
 	return g, nil
 }
 
-// keep returns what a file holds; when it does not exist, it is made, with n random bytes in URL-safe base64 and mode 0600.
+// keep returns what a file holds; when it does not exist, it is made, with n random letters and digits and mode 0600.
 func keep(path string, n int) (value string, fresh bool, err error) {
 	data, err := os.ReadFile(path)
 	if err == nil {
@@ -78,9 +79,7 @@ func keep(path string, n int) (value string, fresh bool, err error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return "", false, err
 	}
-	random := make([]byte, n)
-	rand.Read(random)
-	value = base64.RawURLEncoding.EncodeToString(random)
+	value = parse.NewID(n)
 	temporary := path + ".new"
 	if err := writeSynced(temporary, value+"\n"); err != nil {
 		return "", false, err
