@@ -34,26 +34,55 @@ func anys(names []string) []any {
 	return list
 }
 
-// aclOf reads the member ACL of the body of a write. What JavaScript takes for false is no ACL at all, and what is
-// neither that nor an object grants nothing to anybody, the removal of the ACL included (measured): a write that does not
-// understand an ACL must not open the object.
+// aclOf reads the member ACL of the body of a write. What JavaScript takes for false is no ACL at all. What is neither that nor
+// an object grants nothing to anybody, the removal of the ACL included (measured): a write that does not understand an ACL
+// must not open the object.
 func aclOf(v any) (acl parse.ACL, given bool, err error) {
-	switch v := v.(type) {
-	case nil:
+	if !truthy(v) {
 		return nil, false, nil
-	case bool:
-		return parse.ACL{}, v, nil
-	case string:
-		return parse.ACL{}, v != "", nil
-	case float64:
-		return parse.ACL{}, v != 0, nil
+	}
+	switch v := v.(type) {
 	case parse.ACL:
 		return v, true, nil
 	case *parse.Map:
-		acl, err := parse.ACLFromMap(v)
-		return acl, true, err
+		if truthy(v.Get("*unresolved")) {
+			return nil, true, parse.Errorf(parse.InvalidACL, "Invalid ACL.")
+		}
+		return entriesOf(v), true, nil
 	}
 	return parse.ACL{}, true, nil
+}
+
+// entriesOf reads the entries of an ACL as Parse Server does: a flag counts when JavaScript takes it for true, and whatever else stands
+// in an entry does not.
+func entriesOf(m *parse.Map) parse.ACL {
+	acl := make(parse.ACL, m.Len())
+	for name, entry := range m.All() {
+		flags, ok := entry.(*parse.Map)
+		if !ok {
+			continue
+		}
+		granted := parse.Access{Read: truthy(flags.Get("read")), Write: truthy(flags.Get("write"))}
+		if granted != (parse.Access{}) {
+			acl[name] = granted
+		}
+	}
+	return acl
+}
+
+// truthy is the test that JavaScript makes with if (v).
+func truthy(v any) bool {
+	switch v := v.(type) {
+	case nil:
+		return false
+	case bool:
+		return v
+	case string:
+		return v != ""
+	case float64:
+		return v != 0
+	}
+	return true
 }
 
 // exposeACL turns the stored form of an object into the client's, in place: ACL goes last, as Parse Server has it.

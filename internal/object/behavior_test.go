@@ -194,6 +194,8 @@ func TestMaintenanceKeySeesAndWritesInternalFields(t *testing.T) {
 			{caller: maintenance, line: "GET _User/$u$", want: `200 {"objectId":"<u>","createdAt":"<date>","updatedAt":"<date>","username":"a","_failed_login_count":3,"_auth_data_x":{"id":"1"},"authData":{"x":{"id":"1"}}}`},
 			{caller: master, line: "GET _User/$u$", want: `200 {"objectId":"<u>","createdAt":"<date>","updatedAt":"<date>","username":"a","authData":{"x":{"id":"1"}}}`},
 			{caller: master, line: "GET _User/$u$?keys=authData", want: `200 {"objectId":"<u>","createdAt":"<date>","updatedAt":"<date>","authData":{"x":{"id":"1"}}}`},
+			{caller: master, line: `GET _User?keys=username&where={"authData.x.id":"1"}`, want: `200 [{"objectId":"<u>","createdAt":"<date>","updatedAt":"<date>","username":"a"}]`},
+			{caller: master, line: `GET _User?keys=username&where={"authData.y.id":"1"}`, want: `200 []`},
 			{line: "GET _User/$u$", want: `200 {"objectId":"<u>","createdAt":"<date>","updatedAt":"<date>","username":"a"}`},
 			{caller: maintenance, line: "POST _User", body: `{"_nope":3}`, want: `105 Invalid field name: _nope.`},
 			{caller: master, line: "POST _User", body: `{"_failed_login_count":3}`, want: `105 Invalid field name: _failed_login_count.`},

@@ -69,17 +69,15 @@ func (o *Objects) checkID(s *Save) error {
 			return parse.Errorf(parse.MissingObjectID, "objectId must not be empty, null or undefined")
 		}
 		if s.ClassName == schema.UserClass && strings.HasPrefix(text, "role:") {
-			return parse.Errorf(parse.OperationForbidden, "Invalid object ID.")
+			return parse.Denied(parse.OperationForbidden, "Invalid object ID.")
 		}
 		return nil
 	}
 	for _, name := range []string{"objectId", "id"} {
-		switch v, _ := s.Data.Lookup(name); v {
-		case nil, "", false, 0.0:
-			s.Data.Delete(name)
-		default:
+		if truthy(s.Data.Get(name)) {
 			return parse.Errorf(parse.InvalidKeyName, "%s is an invalid field name.", name)
 		}
+		s.Data.Delete(name)
 	}
 	return nil
 }

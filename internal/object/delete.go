@@ -24,7 +24,7 @@ func (o *Objects) remove(ctx context.Context, caller *auth.Caller, className, id
 	}
 	class, exists := o.cfg.Schemas.Class(className)
 	if !exists {
-		return o.cfg.Rules.UnknownClass(caller, className)
+		return nil
 	}
 	behavior := o.behavior(className)
 	permitted, err := access.Operation(caller, class, schema.OpDelete)

@@ -65,6 +65,7 @@ func TestRecordedQueries(t *testing.T) {
 			{line: q + `{"ACL":1}`, want: `102 Cannot query on ACL.`},
 			{line: q + `{"i":{"$select":{}}}`, want: `102 improper usage of $select`},
 			{line: q + `{"nosuch":"x"}`, want: some()},
+			{line: q + `{"_rperm":"x","i":1}`, want: some(1)},
 			{line: "GET Q?count=1&limit=0", want: `200 [] count 6`},
 			{line: "GET Q?count=1&limit=2&keys=i&order=i", want: some(0, 1) + ` count 6`},
 			{line: "GET Q?count=1&keys=i&order=i", want: some(0, 1, 2, 3, 4, 5) + ` count 6`},

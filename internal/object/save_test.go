@@ -136,6 +136,8 @@ func TestACL(t *testing.T) {
 			{caller: alice, line: "GET A/$a$", want: `101 Object not found.`},
 			{caller: master, line: "GET A/$a$", want: `200 {"objectId":"<a>","createdAt":"<date>","updatedAt":"<date>","n":2,"ACL":{}}`},
 			{caller: maintenance, line: "DELETE A/$a$", want: `200 {}`},
+			{line: "POST A", body: `{"ACL":{"u":{"read":"yes","write":1,"fly":true},"*":5,"v":{}}}`, as: "c", want: `201 {"objectId":"<id>","createdAt":"<date>"} /classes/A/<id>`},
+			{caller: master, line: "GET A/$c$", want: `200 {"objectId":"<c>","createdAt":"<date>","updatedAt":"<date>","ACL":{"u":{"read":true,"write":true}}}`},
 			{line: "POST A", body: `{"ACL":"s"}`, as: "b", want: `201 {"objectId":"<id>","createdAt":"<date>"} /classes/A/<id>`},
 			{caller: master, line: "GET A/$b$", want: `200 {"objectId":"<b>","createdAt":"<date>","updatedAt":"<date>","ACL":{}}`},
 		})
@@ -184,7 +186,7 @@ func TestCustomObjectID(t *testing.T) {
 			{line: "POST C", body: `{"objectId":""}`, want: `104 objectId must not be empty, null or undefined`},
 			{line: "POST C", body: `{"objectId":null}`, want: `104 objectId must not be empty, null or undefined`},
 			{line: "POST C", body: `{"objectId":5}`, want: `111 schema mismatch for C.objectId; expected String but got Number`},
-			{line: "POST _User", body: `{"objectId":"role:Admin"}`, want: `119 Invalid object ID.`},
+			{line: "POST _User", body: `{"objectId":"role:Admin"}`, want: `119 Permission denied`},
 		})
 	}, custom)
 }
@@ -197,7 +199,7 @@ func TestClassCreation(t *testing.T) {
 			{line: "PUT New/abc", body: `{"n":1}`, want: `119 Permission denied`},
 			{line: "GET New", want: `119 Permission denied`},
 			{line: "GET New/abc", want: `119 Permission denied`},
-			{line: "DELETE New/abc", want: `119 Permission denied`},
+			{line: "DELETE New/abc", want: `200 {}`},
 			{caller: alice, line: "POST New", body: `{"n":1}`, want: `119 Permission denied`},
 			{caller: master, line: "GET New", want: `200 []`},
 			{caller: master, line: "POST New", body: `{"n":1}`, want: `201 {"objectId":"<id>","createdAt":"<date>"} /classes/New/<id>`},

@@ -78,13 +78,7 @@ func (v *view) show(object *parse.Object) {
 		}
 	}
 	v.behavior.Shape(v.caller, object)
-	if v.objects.cfg.FileURL != nil {
-		for name, value := range object.All() {
-			if w := v.objects.withURLs(value); w != nil {
-				object.Set(name, w)
-			}
-		}
-	}
+	v.objects.addURLs(&object.Map)
 }
 
 // reduce leaves the fields that the query wants.
@@ -127,39 +121,16 @@ func expose(object *parse.Object) {
 	}
 }
 
-// withURLs returns a value in which every file has its URL, nil when it holds none. What clients sent as URL counts for
-// nothing.
-func (o *Objects) withURLs(v any) any {
-	switch v := v.(type) {
-	case parse.File:
-		v.URL = o.cfg.FileURL(v.Name)
-		return v
-	case []any:
-		var out []any
-		for i, e := range v {
-			if w := o.withURLs(e); w != nil {
-				if out == nil {
-					out = slices.Clone(v)
-				}
-				out[i] = w
-			}
-		}
-		if out != nil {
-			return out
-		}
-	case *parse.Map:
-		var out *parse.Object
-		for name, e := range v.All() {
-			if w := o.withURLs(e); w != nil {
-				if out == nil {
-					out = (&parse.Object{Map: *v}).Shallow()
-				}
-				out.Set(name, w)
-			}
-		}
-		if out != nil {
-			return &out.Map
+// addURLs gives the files among fields the URL under which they are read; what a client sent as URL counts for nothing. A file
+// inside of another value stays as it was sent, as in Parse Server.
+func (o *Objects) addURLs(fields *parse.Map) {
+	if o.cfg.FileURL == nil {
+		return
+	}
+	for name, v := range fields.All() {
+		if f, ok := v.(parse.File); ok {
+			f.URL = o.cfg.FileURL(f.Name)
+			fields.Set(name, f)
 		}
 	}
-	return nil
 }

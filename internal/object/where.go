@@ -2,6 +2,7 @@ package object
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/parley-backend/parley/parse"
@@ -10,8 +11,12 @@ import (
 )
 
 // resolve turns a condition into one that the database can answer: sub-queries become the values that they find, with the rights
-// of this caller, and questions about relations become questions about objectId.
+// of this caller, and questions about relations become questions about objectId. What clients ask about _rperm gives way to the
+// condition of the ACL, as in Parse Server, and authData is where it is stored.
 func (r *reading) resolve(ctx context.Context, where query.Node) (query.Node, error) {
+	if !r.caller.Privileged() {
+		where = withoutReaders(where)
+	}
 	if !r.unresolved(where) {
 		return where, nil
 	}
@@ -26,12 +31,36 @@ func (r *reading) resolve(ctx context.Context, where query.Node) (query.Node, er
 			}
 			return r.owners(ctx, r.class, c)
 		case *query.Constraint:
-			if r.isRelation(n.Key) {
+			switch {
+			case r.isRelation(n.Key):
 				return r.owners(ctx, r.class, n)
+			case r.isAuthData(n.Key):
+				stored := *n
+				stored.Key = schema.AuthDataPrefix + strings.TrimPrefix(n.Key, "authData.")
+				return &stored, nil
 			}
 		}
 		return n, nil
 	})
+}
+
+// withoutReaders leaves out what stands about _rperm at the top of a condition.
+func withoutReaders(where query.Node) query.Node {
+	about := func(n query.Node) bool {
+		c, ok := n.(*query.Constraint)
+		return ok && c.Key == readers
+	}
+	if about(where) {
+		return nil
+	}
+	if and, ok := where.(query.And); ok && slices.ContainsFunc(and, about) {
+		return slices.DeleteFunc(slices.Clone(and), about)
+	}
+	return where
+}
+
+func (r *reading) isAuthData(key string) bool {
+	return r.class.Name == schema.UserClass && strings.HasPrefix(key, "authData.")
 }
 
 // unresolved tells whether a condition holds something that resolve would replace. Most hold nothing.
@@ -42,7 +71,7 @@ func (r *reading) unresolved(where query.Node) bool {
 		case *query.RelatedTo, *query.SubQuery:
 			found = true
 		case *query.Constraint:
-			found = found || r.isRelation(n.Key)
+			found = found || r.isRelation(n.Key) || r.isAuthData(n.Key)
 		}
 		return !found
 	})

@@ -109,13 +109,7 @@ func (o *Objects) respond(_ context.Context, s *Save) error {
 	for name, v := range s.Response.All() {
 		body.Set(name, v)
 	}
-	if o.cfg.FileURL != nil {
-		for name, v := range body.All() {
-			if w := o.withURLs(v); w != nil {
-				body.Set(name, w)
-			}
-		}
-	}
+	o.addURLs(body)
 	s.Response = body
 	return nil
 }
