@@ -101,7 +101,7 @@ func lacks(err error) bool {
 // duplicate names the fields of the index that refused a write, as far as SQLite tells: it names the columns, or the index when it is
 // on expressions.
 func duplicate(op string, layout *sqlgen.Layout, err error) error {
-	text := err.Error()
+	text := strings.ReplaceAll(err.Error(), "''", "'") // in which SQLite quotes the name of an index
 	d := &storage.Error{Kind: storage.Duplicate, Op: "sqlite." + op, Class: layout.Class.Name, Err: err}
 	for _, ix := range layout.Indexes() {
 		if ix.Unique && strings.Contains(text, "index '"+unquote(ix.SQLName)+"'") {
