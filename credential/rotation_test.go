@@ -247,6 +247,22 @@ func TestTombstones(t *testing.T) {
 	})
 }
 
+// However many versions come after it, a revoked one is remembered; of the retired the
+// latest are, and the others are unknown.
+func TestRevokedIsNotForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := start(t, credential.Config{Overlap: credential.None, TTL: time.Hour}, credential.Info{})
+		f.source.SetVersions(credential.Version{Value: credential.NewSecret(keyB)}, credential.Version{Value: credential.NewSecret(keyA), State: credential.Revoked})
+		f.refresh(t)
+		for i := range 30 {
+			f.rotate(t, "generated-key-number-"+string(rune('a'+i)))
+		}
+		f.expect(t, "thirty versions later", map[string]string{keyA: "reject revoked", keyB: "reject unknown", "generated-key-number-x": "reject retired"})
+		f.rotate(t, keyA)
+		f.expect(t, "the source forgot", map[string]string{keyA: "reject revoked"})
+	})
+}
+
 // Missing keeps the last good value, as an error, unless configured otherwise.
 func TestMissing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -103,6 +103,14 @@ func TestI5Outage(t *testing.T) {
 				t.Errorf("%d %v events, want %d", got, kind, want)
 			}
 		}
+		if s := f.Status(); s.LastError != "" || s.Class != 0 {
+			t.Errorf("recovered, and the status still tells of %s", s.LastError)
+		}
+		f.source.Fail(errDown)
+		sleep(10 * time.Minute)
+		if got := f.seen.Count(credential.EventStale); got != 2 {
+			t.Errorf("%d stale events after a second outage, want 2", got)
+		}
 	})
 }
 
@@ -282,6 +290,11 @@ func TestUncachedFunction(t *testing.T) {
 		if got := said(f.VerifyContext(t.Context(), keyB)); got != "accept current" {
 			t.Errorf("the first request after a rest: %s, want accept current", got)
 		}
+		sleep(time.Minute)
+		f.source.Set(keyC)
+		f.Verify(keyB) // does not wait, but wakes
+		sleep(time.Second)
+		f.expect(t, "woken", map[string]string{keyC: "accept current"})
 	})
 }
 
@@ -294,6 +307,14 @@ func TestPush(t *testing.T) {
 		f.source.Notify(credential.Notice{})
 		sleep(100 * time.Millisecond)
 		f.expect(t, "pushed", map[string]string{keyB: "accept current"})
+
+		f.source.Delay(500 * time.Millisecond)
+		go func() { _ = f.Refresh(t.Context()) }()
+		sleep(200 * time.Millisecond)
+		f.source.Set(keyC) // the fetch under way has chosen its answer
+		f.source.Notify(credential.Notice{})
+		sleep(time.Second)
+		f.expect(t, "pushed during a fetch", map[string]string{keyC: "accept current"})
 
 		source := credentialtest.New(credential.Info{Monotonic: true}, keyA)
 		source.SetVersions(version(1, keyA, credential.Current))

@@ -184,6 +184,37 @@ func TestI13NothingIsToldOfTheValue(t *testing.T) {
 	})
 }
 
+// keepingSource remembers what it gave away.
+type keepingSource struct {
+	given *[]credential.Secret
+}
+
+func (s keepingSource) Fetch(context.Context) (credential.Payload, error) {
+	value, field := credential.NewSecret(canary), credential.NewSecret("the-user")
+	*s.given = append(*s.given, value, field)
+	return credential.Payload{Versions: []credential.Version{{Value: value, Fields: map[string]credential.Secret{"user": field}}}}, nil
+}
+
+func (s keepingSource) Info() credential.Info {
+	return credential.Info{Scheme: "keeping", Immutable: true}
+}
+
+// What a verifier has read it wipes; what a presenter has read it keeps.
+func TestPayloadIsWiped(t *testing.T) {
+	for present, want := range map[bool]string{false: "", true: canary} {
+		var given []credential.Secret
+		if _, err := credential.New(credential.Config{Name: "key", Source: keepingSource{&given}, Present: present}); err != nil {
+			t.Fatal(err)
+		}
+		if got := string(bytes.Trim(given[0].Reveal(), "\x00")); got != want {
+			t.Errorf("present %v: %d bytes are left of the value, want %d", present, len(got), len(want))
+		}
+		if got := string(bytes.Trim(given[1].Reveal(), "\x00")); (got == "") == present {
+			t.Errorf("present %v: %d bytes are left of a field", present, len(got))
+		}
+	}
+}
+
 // bytesSource yields a value that lies in memory in a disguise, so that whatever plain
 // copy there is comes from the engine.
 type bytesSource struct {

@@ -367,6 +367,35 @@ func TestCreatedIsWhenTheFileCameIntoPlace(t *testing.T) {
 	}
 }
 
+// A whole directory that was prepared earlier begins when it is moved into place: what
+// it replaces was seen until then.
+func TestCreatedIsNotBeforeTheOldContentWasSeen(t *testing.T) {
+	root := t.TempDir()
+	for dir, key := range map[string]string{"old": keyA, "new": keyB} {
+		if err := os.Mkdir(filepath.Join(root, dir), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(root, dir, "key"), key)
+	}
+	source := file.New(filepath.Join(root, "old", "key"), 0)
+	if _, err := source.Fetch(t.Context()); err != nil { // takes longer than the file system's clock is coarse
+		t.Fatal(err)
+	}
+	seen := time.Now()
+	if _, err := source.Fetch(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	rename(t, filepath.Join(root, "old"), filepath.Join(root, "away"))
+	rename(t, filepath.Join(root, "new"), filepath.Join(root, "old"))
+	payload, err := source.Fetch(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if created := payload.Versions[0].Created; created.Before(seen) {
+		t.Errorf("Created = %v, want not before %v", created, seen)
+	}
+}
+
 func TestOpen(t *testing.T) {
 	for _, test := range []struct {
 		reference, location string
