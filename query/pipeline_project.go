@@ -19,25 +19,32 @@ func parseProject(arg any, _ *schema.Class, _ Options) (Stage, error) {
 		return nil, invalidQuery("Invalid $project :: caused by :: projection specification must have at least one field")
 	}
 	s := &ProjectStage{}
-	withoutID := false
-	if err := s.parse(m, "", &withoutID, 0); err != nil {
+	id := idUnsaid
+	if err := s.parse(m, "", &id, 0); err != nil {
 		return nil, err
 	}
-	keeps := len(s.Include) > 0 || len(s.Computed) > 0
+	keeps := len(s.Include) > 0 || len(s.Computed) > 0 || id == idKept && len(s.Exclude) == 0
 	switch {
 	case keeps && len(s.Exclude) > 0:
 		return nil, invalidQuery("Invalid $project :: caused by :: Cannot do exclusion on field %s in inclusion projection",
 			strings.Join(s.Exclude[0], "."))
-	case !keeps && withoutID:
+	case !keeps && id == idDropped:
 		s.Exclude = append(s.Exclude, Path{"objectId"})
-	case keeps && !withoutID:
+	case keeps && id != idDropped:
 		s.Include = append([]Path{{"objectId"}}, s.Include...)
 	}
 	return s, nil
 }
 
+// What a projection says about the id, which goes its own way: it is kept unless it is dropped.
+const (
+	idUnsaid = iota
+	idKept
+	idDropped
+)
+
 // parse reads the members of a projection. Objects that are no expressions say the same about their members.
-func (s *ProjectStage) parse(m *parse.Map, prefix string, withoutID *bool, depth int) error {
+func (s *ProjectStage) parse(m *parse.Map, prefix string, id *int, depth int) error {
 	if depth > maxDepth {
 		return invalidQuery("The projection nests too deeply")
 	}
@@ -52,14 +59,16 @@ func (s *ProjectStage) parse(m *parse.Map, prefix string, withoutID *bool, depth
 		keep, isFlag := flag(v)
 		inner, isMap := v.(*parse.Map)
 		switch {
+		case isFlag && key == "objectId" && keep:
+			*id = idKept
 		case isFlag && key == "objectId":
-			*withoutID = !keep
+			*id = idDropped
 		case isFlag && keep:
 			s.Include = append(s.Include, strings.Split(key, "."))
 		case isFlag:
 			s.Exclude = append(s.Exclude, strings.Split(key, "."))
 		case isMap && !isOperator(inner) && inner.Len() > 0:
-			if err := s.parse(inner, key+".", withoutID, depth+1); err != nil {
+			if err := s.parse(inner, key+".", id, depth+1); err != nil {
 				return err
 			}
 		default:
