@@ -100,15 +100,16 @@ func (s *Server) wire(ctx context.Context, proxies auth.Proxies) error {
 	users := user.New(userOptions)
 	installations := cfg.Installations
 	installations.Log = s.log
+	rules := access.Rules{
+		AllowClassCreation: cfg.AllowClientClassCreation, ProtectedFields: cfg.ProtectedFields, OwnersLikeOthers: cfg.ProtectOwner,
+	}
 	objects := object.New(object.Config{
 		Store: cfg.Store, Schemas: s.schemas,
 		Behaviors: map[string]object.Behavior{
 			"_User": users, "_Session": sessions, "_Role": roles,
 			"_Installation": installation.New(installations),
 		},
-		Rules: access.Rules{
-			AllowClassCreation: cfg.AllowClientClassCreation, ProtectedFields: cfg.ProtectedFields, OwnersLikeOthers: cfg.ProtectOwner,
-		},
+		Rules:               rules,
 		AllowCustomObjectID: cfg.AllowCustomObjectID,
 		ObjectIDSize:        cfg.ObjectIDSize,
 		Denylist:            cfg.Denylist,
@@ -120,7 +121,7 @@ func (s *Server) wire(ctx context.Context, proxies auth.Proxies) error {
 	restConfig := rest.Config{
 		AppID: cfg.AppID, MountPath: s.mountPath(), ServerURL: cfg.ServerURL, PublicServerURL: cfg.PublicServerURL,
 		Version: cfg.Version, Keys: s.keys, Proxies: proxies,
-		Objects: objects, Schemas: s.schemas, Users: users, Sessions: sessions, Store: cfg.Store, Log: s.log,
+		Objects: objects, Schemas: s.schemas, Users: users, Sessions: sessions, Rules: rules, Store: cfg.Store, Log: s.log,
 		MaxUploadSize: cfg.MaxUploadSize, MaxConcurrent: cfg.MaxConcurrentRequests, Query: cfg.Query, BatchLimit: cfg.BatchLimit,
 		AllowOrigin: cfg.AllowOrigin, AllowHeaders: cfg.AllowHeaders, RouteAllowList: cfg.RouteAllowList,
 		RateLimits: cfg.RateLimits, Idempotency: cfg.Idempotency, VerboseErrors: cfg.VerboseErrors,

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/parley-backend/parley/internal/access"
 	"github.com/parley-backend/parley/internal/auth"
 	"github.com/parley-backend/parley/internal/object"
 	"github.com/parley-backend/parley/internal/schemas"
@@ -39,6 +40,8 @@ type Config struct {
 	Schemas  *schemas.Schemas
 	Users    *user.Users
 	Sessions *session.Sessions
+	// Rules are those of Objects: changing a class shows what they protect of it.
+	Rules access.Rules
 	// Store keeps the request ids of Idempotency.
 	Store storage.Adapter
 	Log   *slog.Logger

@@ -36,7 +36,7 @@ func createSchema(ctx context.Context, s *Server, r *request) (*reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &reply{body: schema.ToJSON(class)}, nil
+	return &reply{body: schema.CreatedJSON(class)}, nil
 }
 
 func modifySchema(ctx context.Context, s *Server, r *request) (*reply, error) {
@@ -48,7 +48,7 @@ func modifySchema(ctx context.Context, s *Server, r *request) (*reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &reply{body: schema.ToJSON(class)}, nil
+	return &reply{body: schema.ToJSON(s.cfg.Rules.Shown(class))}, nil
 }
 
 func dropSchema(ctx context.Context, s *Server, r *request) (*reply, error) {
