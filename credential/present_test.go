@@ -105,6 +105,21 @@ func TestI20Refusals(t *testing.T) {
 	})
 }
 
+// A refusal during a fetch that began before the rotation is not answered by it.
+func TestI20RefusalDuringAnOlderFetch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, p := presenter(t, credential.Config{TTL: time.Hour})
+		sleep(time.Minute)
+		f.source.Delay(500 * time.Millisecond)
+		go func() { _ = f.Refresh(t.Context()) }()
+		sleep(100 * time.Millisecond)
+		f.source.Set(keyB) // the fetch under way has chosen its answer
+		if lease, err := p.Rejected(t.Context(), 1); err != nil || lease.Value != keyB {
+			t.Errorf("Rejected = generation %d, %v; want the second key", lease.Generation, err)
+		}
+	})
+}
+
 func TestPresenterWaitsOnlyForTheFirstValue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, p := presenter(t, credential.Config{Startup: credential.Lazy})

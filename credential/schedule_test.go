@@ -338,6 +338,21 @@ func TestPush(t *testing.T) {
 	})
 }
 
+// Refresh sees what was stored before it was called, also when a fetch that began
+// earlier is under way.
+func TestRefreshIsNewerThanItsCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := start(t, credential.Config{TTL: time.Hour}, credential.Info{})
+		sleep(time.Minute)
+		f.source.Delay(500 * time.Millisecond)
+		go func() { _ = f.Refresh(t.Context()) }()
+		sleep(100 * time.Millisecond)
+		f.source.Set(keyB) // the fetch under way has chosen its answer
+		f.refresh(t)
+		f.expect(t, "refreshed", map[string]string{keyB: "accept current"})
+	})
+}
+
 // The three startup policies, against a store that is down at first and against one
 // that says no.
 func TestColdStart(t *testing.T) {
