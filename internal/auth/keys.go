@@ -64,6 +64,8 @@ const (
 type Refusal struct {
 	Status  int
 	Message string
+	// Reason, when set, is logged, and told in place of Message when sanitized error responses are switched off.
+	Reason string
 	// RetryAfter, when positive, is told to the client.
 	RetryAfter time.Duration
 }
@@ -75,7 +77,7 @@ func Unauthorized() *Refusal { return &Refusal{Status: http.StatusForbidden, Mes
 
 // Forbidden is what a caller without the master key reads on a route that needs it.
 func Forbidden() *Refusal {
-	return &Refusal{Status: http.StatusForbidden, Message: "Permission denied"}
+	return &Refusal{Status: http.StatusForbidden, Message: "Permission denied", Reason: "unauthorized: master key is required"}
 }
 
 // Undecided is the answer while a presented key can be neither accepted nor rejected, because its source has delivered nothing

@@ -132,13 +132,8 @@ func (s *Server) item(outer *request, v any) (item, error) {
 	body := mapOf(m.Get("body"))
 	method := "undefined"
 	if given, ok := m.Get("method").(string); ok {
-		method = strings.ToUpper(given)
+		method = given
 	}
-	if over := body.String("_method"); over != "" && method == "POST" {
-		method = strings.ToUpper(over)
-	}
-	body.Delete("_method")
-	body.Delete("_noBody")
 	if path == "/batch" {
 		return item{}, parse.Errorf(parse.InvalidJSON, "nested batch requests are not allowed")
 	}

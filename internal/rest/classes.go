@@ -36,15 +36,12 @@ func (c classHandlers) find(ctx context.Context, s *Server, r *request) (*reply,
 		if c.class == "_Audience" {
 			decodeAudience(o)
 		}
-		if found.ClassName != "" {
+		if found.ClassName != "" && found.ClassName != q.ClassName {
 			o.Set("className", found.ClassName)
 		}
 		items[i] = parse.Bare{Object: o}
 	}
 	body := results(items)
-	if found.ClassName != "" {
-		body.body.(*parse.Map).Set("className", found.ClassName)
-	}
 	if q.Count {
 		body.body.(*parse.Map).Set("count", float64(found.Count))
 	}

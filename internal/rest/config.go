@@ -43,6 +43,9 @@ func getConfig(ctx context.Context, s *Server, r *request) (*reply, error) {
 
 // putConfig merges parameters into the config. A parameter that is set without being named in masterKeyOnly becomes public.
 func putConfig(ctx context.Context, s *Server, r *request) (*reply, error) {
+	if _, ok := r.body.Get("params").(*parse.Map); !ok && r.body.Get("params") != nil {
+		return nil, parse.Errorf(parse.InvalidJSON, "params must be an object")
+	}
 	params, only := mapOf(r.body.Get("params")), mapOf(r.body.Get("masterKeyOnly"))
 	err := s.mergeTheOnly(ctx, "_GlobalConfig", func(row *parse.Object) error {
 		stored, secret := mapOf(row.Get("params")), mapOf(row.Get("masterKeyOnly"))

@@ -76,13 +76,17 @@ func (x *exchange) serve(path string) {
 		return
 	}
 
-	body, err := x.body()
-	if err != nil {
-		x.fail(err)
-		return
+	body := &parse.Map{}
+	if !strings.HasPrefix(path, "/files") { // the body of a file is its bytes, whatever they look like
+		if body, err = x.body(); err != nil {
+			x.fail(err)
+			return
+		}
 	}
-	if m := body.String("_method"); m != "" && x.r.Method == http.MethodPost {
-		x.method = strings.ToUpper(m)
+	if x.r.Method == http.MethodPost {
+		if m := body.String("_method"); m != "" {
+			x.method = strings.ToUpper(m)
+		}
 		body.Delete("_method")
 	}
 	body.Delete("_noBody")
@@ -168,7 +172,7 @@ func (s *Server) call(ctx context.Context, rt *route, r *request) (*reply, error
 			return nil, auth.Forbidden()
 		}
 		if rt.needs == masterWrite && r.caller.ReadOnly {
-			return nil, parse.Denied(parse.OperationForbidden, "read-only masterKey isn't allowed to %s %s", r.method, rt.pattern)
+			return nil, parse.Denied(parse.OperationForbidden, "read-only masterKey isn't allowed to %s.", rt.deed())
 		}
 	}
 	if rt.once {

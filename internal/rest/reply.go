@@ -98,7 +98,7 @@ func (x *exchange) fail(err error) {
 		if refusal.RetryAfter > 0 {
 			x.w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(refusal.RetryAfter.Seconds()))))
 		}
-		x.json(refusal.Status, parse.NewMap("error", refusal.Message))
+		x.json(refusal.Status, x.server.errorBody(refusal))
 		return
 	case errors.As(err, &limited):
 		x.w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(limited.after.Seconds()))))
@@ -139,7 +139,11 @@ func (s *Server) errorBody(err error) *parse.Map {
 	}
 	var refusal *auth.Refusal
 	if errors.As(err, &refusal) {
-		return parse.NewMap("error", refusal.Message)
+		text := refusal.Message
+		if s.cfg.VerboseErrors && refusal.Reason != "" {
+			text = refusal.Reason
+		}
+		return parse.NewMap("error", text)
 	}
 	return parse.NewMap("code", float64(parse.InternalServerError), "error", "Internal server error.")
 }

@@ -28,6 +28,22 @@ type route struct {
 	once bool
 }
 
+// deeds say what the read-only master key may not do on the routes that need the master key to write, for the log and for
+// clients of a server with verbose errors. A route that is not named is called by its method and pattern.
+var deeds = map[string]string{
+	"POST /schemas": "create a schema", "POST /schemas/:class": "create a schema", "PUT /schemas/:class": "update a schema", "DELETE /schemas/:class": "delete a schema",
+	"DELETE /purge/:class": "purge a schema", "PUT /config": "update the config",
+	"POST /push": "send push notifications",
+}
+
+func (rt *route) deed() string {
+	name := rt.method + " " + rt.pattern
+	if d, ok := deeds[name]; ok {
+		return d
+	}
+	return name
+}
+
 // router finds the route of a method and a path. Routes are grouped by their first segment, which is always literal.
 type router map[string][]compiled
 

@@ -86,7 +86,7 @@ type SecurityCheck struct {
 
 func security(ctx context.Context, s *Server, _ *request) (*reply, error) {
 	if s.cfg.Security == nil {
-		return nil, &auth.Refusal{Status: http.StatusConflict, Message: "Enable Parse Server option 'security.enableCheck' to run security check."}
+		return nil, &auth.Refusal{Status: http.StatusConflict, Message: "Enable Parse Server option `security.enableCheck` to run security check."}
 	}
 	report := s.cfg.Security(ctx)
 	groups := make([]any, len(report.Groups))

@@ -35,6 +35,8 @@ var unconfigured = []route{
 	{http.MethodGet, "/graphql-config", masterKey, emptyObject, false},
 	{http.MethodPut, "/graphql-config", masterWrite, noGraphQL, false},
 
+	{http.MethodPost, "/validate_purchase", anyone, noPurchase, false},
+
 	{http.MethodPost, "/files", anyone, noFileName, false},
 	{http.MethodPost, "/files/*name", anyone, noUpload, false},
 	{http.MethodDelete, "/files/*name", masterWrite, noFileToDelete, false},
@@ -96,6 +98,13 @@ func noLogs(context.Context, *Server, *request) (*reply, error) {
 
 func noGraphQL(context.Context, *Server, *request) (*reply, error) {
 	return nil, parse.Errorf(parse.CommandUnavailable, "GraphQL is not available on this server")
+}
+
+func noPurchase(_ context.Context, _ *Server, r *request) (*reply, error) {
+	if !r.body.Has("receipt") || !r.body.Has("productIdentifier") {
+		return nil, parse.Errorf(parse.InvalidJSON, "missing receipt or productIdentifier")
+	}
+	return nil, parse.Errorf(parse.CommandUnavailable, "Purchases cannot be validated by this server")
 }
 
 func noFileName(context.Context, *Server, *request) (*reply, error) {
