@@ -2,6 +2,7 @@ package object
 
 import (
 	"context"
+	"strings"
 
 	"github.com/parley-backend/parley/internal/auth"
 	"github.com/parley-backend/parley/parse"
@@ -24,6 +25,9 @@ func (o *Objects) aggregate(ctx context.Context, caller *auth.Caller, className 
 	class, exists := o.class(className)
 	if !exists {
 		return []any{}, nil
+	}
+	if strings.HasPrefix(p.Distinct, "_") {
+		return []any{}, nil // internal fields are no part of any answer
 	}
 	find, stages := query.Split(p.Stages)
 	if p.Distinct != "" {

@@ -267,6 +267,7 @@ func TestAggregate(t *testing.T) {
 		for _, test := range []struct{ params, want string }{
 			{`{"distinct":"mod"}`, `[0,1]`},
 			{`{"distinct":"arr","where":{"i":{"$lt":2}}}`, `[0,1,2]`},
+			{`{"distinct":"_rperm"}`, `[]`},
 			{`{"distinct":"ptr"}`, `[{"__type":"Pointer","className":"Tgt","objectId":"<tgt>"}]`},
 			{`{"distinct":"mod","where":{"ptr":{"$inQuery":{"className":"Tgt","where":{"v":2}}}}}`, `[]`},
 			{`{"pipeline":[{"$group":{"_id":"$mod","total":{"$sum":"$i"},"c":{"$sum":1}}},{"$sort":{"objectId":1}}]}`, `[{"objectId":0,"total":6,"c":3},{"objectId":1,"total":9,"c":3}]`},

@@ -135,23 +135,23 @@ func (r *reading) check() error {
 
 // run asks the database: the objects, unless none were asked for, and their number.
 func (r *reading) run(ctx context.Context, found *Found) error {
-	complete := false // whether found holds every match
+	complete := false // whether found holds every object that the count counts
 	if r.q.Limit != 0 {
-		where, err := r.permitted(r.op, !r.few)
+		where, narrowed, err := r.permitted(r.op, !r.few)
 		if err != nil {
 			return err
 		}
 		if found.Objects, err = r.fetch(ctx, where); err != nil {
 			return err
 		}
-		complete = !r.few && r.q.Skip == 0 && (r.q.Limit < 0 || len(found.Objects) < r.q.Limit)
+		complete = !narrowed && r.q.Skip == 0 && (r.q.Limit < 0 || len(found.Objects) < r.q.Limit)
 	}
 	if r.q.Count {
-		where, err := r.permitted(schema.OpCount, true)
+		where, narrowed, err := r.permitted(schema.OpCount, true)
 		if err != nil {
 			return err
 		}
-		if complete && r.caller.Privileged() {
+		if complete && !narrowed {
 			found.Count = int64(len(found.Objects))
 		} else if found.Count, err = r.store.Count(ctx, r.class, where); err != nil {
 			return err
@@ -161,19 +161,18 @@ func (r *reading) run(ctx context.Context, found *Found) error {
 }
 
 // permitted asks the class-level permissions for one operation and returns where with the condition that they set, and with that
-// of the ACL if asked for.
-func (r *reading) permitted(op schema.Operation, acl bool) (query.Node, error) {
+// of the ACL if asked for. It is narrowed when the permissions set one.
+func (r *reading) permitted(op schema.Operation, acl bool) (where query.Node, narrowed bool, err error) {
 	node, err := access.Operation(r.caller, r.class, op)
-	if err != nil {
-		return nil, err
+	switch {
+	case err != nil:
+		return nil, false, err
+	case acl:
+		return query.AndOf(r.where, access.Readable(r.caller), node), node != nil, nil
+	case node == nil:
+		return r.where, false, nil
 	}
-	if acl {
-		return query.AndOf(r.where, access.Readable(r.caller), node), nil
-	}
-	if node == nil {
-		return r.where, nil
-	}
-	return query.AndOf(r.where, node), nil
+	return query.AndOf(r.where, node), true, nil
 }
 
 // fetch returns the objects of one page as the caller may see them.
@@ -201,7 +200,7 @@ func (r *reading) fetch(ctx context.Context, where query.Node) ([]*parse.Object,
 }
 
 func (r *reading) explain(ctx context.Context) (any, error) {
-	where, err := r.permitted(r.op, true)
+	where, _, err := r.permitted(r.op, true)
 	if err != nil {
 		return nil, err
 	}

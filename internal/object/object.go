@@ -70,6 +70,7 @@ type core struct {
 	cfg      Config
 	denylist []Keyword
 	plans    sync.Map // class name -> *plan
+	joins    sync.Map // name of a join class -> *schema.Class, one for each name: adapters remember what they know of a class by it
 }
 
 // New returns a service.
@@ -101,18 +102,22 @@ func (o *Objects) behaves(class string) bool { return o.cfg.Behaviors[class] != 
 
 // class returns the schema of a class, of a join class too.
 func (o *Objects) class(name string) (*schema.Class, bool) {
-	if !schema.IsJoin(name) {
-		return o.cfg.Schemas.Class(name)
+	class, ok := o.cfg.Schemas.Class(name)
+	if ok && schema.IsJoin(name) {
+		field, owner, _ := parse.SplitJoinClass(name)
+		return o.join(owner, field), true
 	}
-	field, owner, ok := parse.SplitJoinClass(name)
-	if !ok {
-		return nil, false
+	return class, ok
+}
+
+// join returns the class that holds the members of a Relation field.
+func (c *core) join(owner, field string) *schema.Class {
+	name := parse.JoinClass(field, owner)
+	if known, ok := c.joins.Load(name); ok {
+		return known.(*schema.Class)
 	}
-	class, ok := o.cfg.Schemas.Class(owner)
-	if !ok || class.Fields[field].Type != schema.Relation {
-		return nil, false
-	}
-	return schema.JoinClass(owner, field), true
+	class, _ := c.joins.LoadOrStore(name, schema.JoinClass(owner, field))
+	return class.(*schema.Class)
 }
 
 // plan is what the steps ask of a class again and again.

@@ -73,7 +73,7 @@ func checkMembers(class *schema.Class, name string, lists ...[]parse.Pointer) er
 // not there change nothing. It runs inside a transaction, so that two writers cannot both add one pair.
 func (o *Objects) writeRelations(ctx context.Context, s *Save) error {
 	for _, change := range s.relations {
-		join := schema.JoinClass(s.ClassName, change.field)
+		join := o.join(s.ClassName, change.field)
 		if len(change.remove) > 0 {
 			if _, err := o.store.Delete(ctx, join, pairs(s.ID, change.remove), -1); err != nil {
 				return err
@@ -122,7 +122,7 @@ func pairs(owner string, members []parse.Pointer) query.Node {
 // (allowCustomObjectId) must not inherit them.
 func (o *Objects) clearRelations(ctx context.Context, class *schema.Class, id string) error {
 	for _, name := range o.plan(class).relations {
-		join := schema.JoinClass(class.Name, name)
+		join := o.join(class.Name, name)
 		where := query.Node(nil)
 		if id != "" {
 			where = &query.Constraint{Key: owningID, Op: query.Eq, Arg: id}
@@ -150,7 +150,7 @@ func (o *Objects) members(ctx context.Context, caller *auth.Caller, n *query.Rel
 			return query.Never(), err
 		}
 	}
-	ids, err := o.pluck(ctx, schema.JoinClass(owner.Name, n.Key), relatedID, &query.Constraint{Key: owningID, Op: query.Eq, Arg: n.Object.ObjectID})
+	ids, err := o.pluck(ctx, o.join(owner.Name, n.Key), relatedID, &query.Constraint{Key: owningID, Op: query.Eq, Arg: n.Object.ObjectID})
 	if err != nil {
 		return nil, err
 	}
@@ -194,7 +194,7 @@ func (o *Objects) owners(ctx context.Context, class *schema.Class, n *query.Cons
 	if len(ids) == 0 && op == query.In {
 		return query.Never(), nil
 	}
-	owners, err := o.pluck(ctx, schema.JoinClass(class.Name, n.Key), owningID, &query.Constraint{Key: relatedID, Op: query.In, Arg: ids})
+	owners, err := o.pluck(ctx, o.join(class.Name, n.Key), owningID, &query.Constraint{Key: relatedID, Op: query.In, Arg: ids})
 	if err != nil {
 		return nil, err
 	}

@@ -229,3 +229,16 @@ func TestRequiredAndDefaults(t *testing.T) {
 		})
 	})
 }
+
+func TestProtectedFieldsInAnswersToWrites(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bed) {
+		b.define("P", `{"fields":{"a":{"type":"Number"},"b":{"type":"Number","defaultValue":4},"c":{"type":"Number"}},
+			"classLevelPermissions":{"find":{"*":true},"get":{"*":true},"count":{"*":true},"create":{"*":true},"update":{"*":true},"delete":{"*":true},"addField":{"*":true},"protectedFields":{"*":["a","b"]}}}`)
+		const all = `{"a":{"__op":"Increment","amount":1},"c":{"__op":"Increment","amount":1}}`
+		b.play([]exchange{
+			{line: "POST P", body: all, as: "p", want: `201 {"c":1,"objectId":"<id>","createdAt":"<date>"} /classes/P/<id>`},
+			{line: "PUT P/$p$", body: all, want: `200 {"c":2,"updatedAt":"<date>"}`},
+			{caller: master, line: "PUT P/$p$", body: all, want: `200 {"a":3,"c":3,"updatedAt":"<date>"}`},
+		})
+	}, func(c *Config) { c.ProtectSaveResponse = true })
+}

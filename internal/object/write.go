@@ -109,6 +109,11 @@ func (o *Objects) respond(_ context.Context, s *Save) error {
 	for name, v := range s.Response.All() {
 		body.Set(name, v)
 	}
+	if o.cfg.ProtectSaveResponse {
+		for _, name := range o.cfg.Rules.Mask(s.Caller, s.Class).Hides(s.stored) {
+			body.Delete(name)
+		}
+	}
 	o.addURLs(body)
 	s.Response = body
 	return nil
