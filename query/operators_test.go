@@ -124,3 +124,37 @@ func TestCompileRefusesWhatIsNotResolved(t *testing.T) {
 		t.Error("Compile of a tree beyond all depth succeeds")
 	}
 }
+
+// TestPipelineTablesComplete checks that every stage, accumulator and expression is used by a test.
+func TestPipelineTablesComplete(t *testing.T) {
+	data, err := os.ReadFile("pipeline_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := func(name string) bool {
+		return strings.Contains(string(data), `{"`+name+`"`) || strings.Contains(string(data), `,"`+name+`"`)
+	}
+	for name := range stageParsers {
+		if !used(name) {
+			t.Errorf("stage %s is not tested", name)
+		}
+	}
+	for name := range accumulators {
+		if !used(name) {
+			t.Errorf("accumulator %s is not tested", name)
+		}
+	}
+	for name, row := range expressions {
+		if !used(name) {
+			t.Errorf("expression %s is not tested", name)
+		}
+		if (row.apply == nil) == (row.lazy == nil) {
+			t.Errorf("expression %s wants one of apply and lazy", name)
+		}
+	}
+	for _, name := range unsupportedStages {
+		if stageParsers[name] != nil {
+			t.Errorf("stage %s is both supported and not", name)
+		}
+	}
+}

@@ -137,18 +137,26 @@ func (p *parser) validKey(key string) bool {
 	return validKey(key) || slices.Contains(clientKeys, key) || p.opts.Privileged && slices.Contains(privilegedKeys, key)
 }
 
+// maxIndexes is how many members of a key may be numbers. Each of them can mean an element of an array or a member of
+// its objects, so that a stored object could make every further one double the work.
+const maxIndexes = 10
+
 // validKey tells whether a key is a letter followed by letters, digits, underscores and dots.
 func validKey(key string) bool {
+	indexes := 0
 	for i := 0; i < len(key); i++ {
 		c := key[i]
 		switch {
 		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z':
 		case i > 0 && ('0' <= c && c <= '9' || c == '_' || c == '.'):
+			if '0' <= c && c <= '9' && key[i-1] == '.' {
+				indexes++
+			}
 		default:
 			return false
 		}
 	}
-	return key != ""
+	return key != "" && indexes <= maxIndexes
 }
 
 // constraint reads what stands on one key: a value, operators, or both, which means $eq and the operators.

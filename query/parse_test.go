@@ -137,6 +137,29 @@ func TestWhereLimits(t *testing.T) {
 	}
 }
 
+// TestHostileKey asks for a path in which every number has two meanings.
+func TestHostileKey(t *testing.T) {
+	key := "f" + strings.Repeat(".0", 60)
+	_, err := query.ParseWhere(parse.NewMap(key, 1.0), query.Options{})
+	if got, want := textOf(err), "105 Invalid key name: "+key; got != want {
+		t.Errorf("ParseWhere(%s) = %q, want %q", key, got, want)
+	}
+	if _, err := query.ParseWhere(parse.NewMap("f"+strings.Repeat(".0", 10), 1.0), query.Options{}); err != nil {
+		t.Errorf("ParseWhere(ten numbers) = %v", err)
+	}
+}
+
+// TestPrintIsLinear prints a tree that would take forever if its inner nodes were printed twice.
+func TestPrintIsLinear(t *testing.T) {
+	var n query.Node = eq("a", 1.0)
+	for range 60 {
+		n = query.And{query.Or{n, eq("b", 1.0)}, query.Or{eq("a", 1.0), eq("b", 1.0)}}
+	}
+	if got := query.Print(n); !strings.HasPrefix(got, `{"$and":[{"$or":[{"$and":`) {
+		t.Errorf("Print = %.100s", got)
+	}
+}
+
 // TestWhereHardLimit builds what no decoder would: nothing may blow the stack.
 func TestWhereHardLimit(t *testing.T) {
 	m := parse.NewMap("a", 1.0)

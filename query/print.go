@@ -19,10 +19,11 @@ func ToMap(n Node) *parse.Map {
 	case nil:
 	case And:
 		// Constraints that stand on different keys share one object; everything else goes into a list.
-		if merged, ok := mergeConstraints(n); ok {
+		list := printList(n)
+		if merged, ok := merge(list); ok {
 			return merged
 		}
-		m.Set("$and", printList(n))
+		m.Set("$and", list)
 	case Or:
 		m.Set("$or", printList(n))
 	case Nor:
@@ -45,13 +46,17 @@ func printList(nodes []Node) []any {
 	return list
 }
 
-// mergeConstraints prints the nodes of an And as the members of one object. It is not possible when that would lose
-// their order or one of two members of the same name.
-func mergeConstraints(nodes []Node) (*parse.Map, bool) {
+// merge puts the printed nodes of an And into one object. It is not possible when that would lose their order or one
+// of two members of the same name.
+func merge(printed []any) (*parse.Map, bool) {
 	merged := parse.NewMap()
 	last := ""
-	for _, n := range nodes {
-		for key, value := range ToMap(n).All() {
+	for _, p := range printed {
+		node := p.(*parse.Map)
+		if node.Len() == 0 {
+			return nil, false
+		}
+		for key, value := range node.All() {
 			if !merged.Has(key) {
 				merged.Set(key, value)
 				last = key
@@ -66,6 +71,7 @@ func mergeConstraints(nodes []Node) (*parse.Map, bool) {
 			if !ok || !isMore || mergesByUnion(into) || mergesByUnion(more) {
 				return nil, false
 			}
+			into = copyMap(into) // the list may be needed as it is
 			for name, operand := range more.All() {
 				if into.Has(name) {
 					return nil, false
@@ -74,9 +80,6 @@ func mergeConstraints(nodes []Node) (*parse.Map, bool) {
 			}
 			merged.Set(key, into)
 		}
-		if n == nil || isEmptyAnd(n) {
-			return nil, false
-		}
 	}
 	return merged, true
 }
@@ -84,11 +87,6 @@ func mergeConstraints(nodes []Node) (*parse.Map, bool) {
 // mergesByUnion tells whether operators would, beside others of their kind, mean something else than alone.
 func mergesByUnion(operators *parse.Map) bool {
 	return operators.Has("$in") || operators.Has("$inQuery") || operators.Has("$select")
-}
-
-func isEmptyAnd(n Node) bool {
-	and, ok := n.(And)
-	return ok && len(and) == 0
 }
 
 // asOperators turns a printed constraint into its operators: a plain value into $eq.

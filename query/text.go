@@ -164,6 +164,9 @@ func (m *TextMatcher) stems(text string) []stem {
 			continue
 		}
 		folded := m.fold.text(strings.ReplaceAll(word, "’", "'"))
+		if folded == "" { // nothing but marks
+			continue
+		}
 		if m.english {
 			if stopWords[strings.ToLower(folded)] {
 				continue
