@@ -13,7 +13,7 @@ import (
 // Start is what a new session is made of.
 type Start struct {
 	UserID string
-	// Action is what made the session: "signup", "login", "create", "upgrade".
+	// Action is what made the session: "signup", "login", "create", "upgrade"; "" leaves createdWith out.
 	Action string
 	// Provider that vouched for the user ("password", "anonymous", "masterkey"); "" for none.
 	Provider string
@@ -26,15 +26,17 @@ type Start struct {
 // Create stores a new session and returns its fields as they were written: sessionToken, user, createdWith, expiresAt,
 // then what else there is, then objectId. Another session of the same user on the same installation ends.
 func (s *Sessions) Create(ctx context.Context, objects *object.Objects, caller *auth.Caller, start Start) (*parse.Map, error) {
-	createdWith := parse.NewMap("action", start.Action)
-	if start.Provider != "" {
-		createdWith.Set("authProvider", start.Provider)
-	}
 	data := parse.NewMap(
 		"sessionToken", parse.NewSessionToken(),
 		"user", parse.Pointer{ClassName: schema.UserClass, ObjectID: start.UserID},
-		"createdWith", createdWith,
 	)
+	if start.Action != "" {
+		createdWith := parse.NewMap("action", start.Action)
+		if start.Provider != "" {
+			createdWith.Set("authProvider", start.Provider)
+		}
+		data.Set("createdWith", createdWith)
+	}
 	if !s.cfg.NeverExpire {
 		data.Set("expiresAt", s.expiry())
 	}

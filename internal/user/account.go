@@ -51,7 +51,7 @@ func (u *Users) LogInAs(ctx context.Context, objects *object.Objects, caller *au
 	}
 	userID, ok := id.(string)
 	if !ok {
-		return nil, parse.Errorf(parse.InternalServerError, "An internal server error occurred")
+		return nil, parse.Errorf(parse.InvalidValue, "userId must be a string")
 	}
 	found, err := u.find(ctx, objects.Store(), is("objectId", userID), 1)
 	if err != nil {

@@ -163,7 +163,7 @@ func (u *Users) logInByAuthData(ctx context.Context, s *object.Save, authData *p
 	if err := u.storeAuthData(ctx, s.Objects, stored, v.authData); err != nil {
 		return err
 	}
-	if isLogin && s.Caller.InstallationID != cloudInstallation {
+	if isLogin && !noInstallation(s.Caller) {
 		made, err := u.cfg.Sessions.Create(ctx, s.Objects, s.Caller, session.Start{
 			UserID: stored.ID(), Action: "login", Provider: providers(authData), InstallationID: s.Caller.InstallationID,
 		})

@@ -13,9 +13,14 @@ import (
 	"github.com/parley-backend/parley/storage"
 )
 
-// cloudInstallation is the installation id of requests that the server makes itself, and of those with the master key that name
-// none: they get no session.
+// cloudInstallation is the installation id of requests that the server makes itself.
 const cloudInstallation = "cloud"
+
+// noInstallation tells whether a sign-up comes from no installation that could use a session: from the server itself, or with a
+// privileged key that names none.
+func noInstallation(caller *auth.Caller) bool {
+	return caller.InstallationID == cloudInstallation || caller.InstallationID == "" && caller.Privileged()
+}
 
 // notes are what the steps of one save of a user tell each other.
 type notes struct {
@@ -95,6 +100,9 @@ func (u *Users) Complete(ctx context.Context, s *object.Save) error {
 	if s.IsCreate() && s.Data.String("username") == "" {
 		s.Data.Set("username", parse.NewID(25))
 		note(s).namedUser = true
+	}
+	if s.IsCreate() && s.Data.Get("email") == nil {
+		s.Data.Delete("email")
 	}
 	if err := u.completeEmail(ctx, s); err != nil {
 		return err
@@ -219,7 +227,7 @@ func (u *Users) Written(ctx context.Context, s *object.Save, stored *parse.Objec
 		}
 		wanted = n.newPassword && !s.Caller.Privileged()
 	}
-	if wanted && s.Caller.InstallationID != cloudInstallation {
+	if wanted && !noInstallation(s.Caller) {
 		made, err := u.cfg.Sessions.Create(ctx, s.Objects, s.Caller, start)
 		if err != nil {
 			return err

@@ -3,7 +3,6 @@ package user
 import (
 	"context"
 	"errors"
-	"strings"
 
 	"github.com/parley-backend/parley/internal/auth"
 	"github.com/parley-backend/parley/internal/object"
@@ -182,19 +181,9 @@ func given(v any) bool {
 }
 
 // byCredentials returns the stored user, nil when there is none. A name also finds the user of that address, unless some other
-// user has it for its name.
+// user has it for its name. Both are compared as they are stored: options that store them in lower case do not apply to a login.
 func (u *Users) byCredentials(ctx context.Context, objects *object.Objects, c *credentials) (*parse.Object, error) {
-	address := c.email
-	if c.email == "" {
-		address = c.username
-	}
-	if u.cfg.LowercaseUsernames {
-		c.username = strings.ToLower(c.username)
-	}
-	if u.cfg.LowercaseEmails {
-		address = strings.ToLower(address)
-	}
-	names, addresses := is("username", c.username), is("email", address)
+	names, addresses := is("username", c.username), is("email", c.email)
 	var where query.Node
 	switch {
 	case c.email != "" && c.username != "":
@@ -202,7 +191,7 @@ func (u *Users) byCredentials(ctx context.Context, objects *object.Objects, c *c
 	case c.email != "":
 		where = addresses
 	default:
-		where = query.Or{names, addresses}
+		where = query.Or{names, is("email", c.username)}
 	}
 	found, err := u.find(ctx, objects.Store(), where, 2)
 	if err != nil || len(found) == 0 {

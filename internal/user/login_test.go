@@ -299,7 +299,7 @@ func TestLogInAs(t *testing.T) {
 		{"unknown user", master, "abcdefghij", 101, "user not found"},
 		{"nobody", master, nil, 162, "userId must not be empty, null, or undefined"},
 		{"empty id", master, "", 162, "userId must not be empty, null, or undefined"},
-		{"number", master, 5.0, 1, "An internal server error occurred"},
+		{"number", master, 5.0, 162, "userId must be a string"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w.t = t
