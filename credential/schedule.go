@@ -82,7 +82,7 @@ func (c *Credential) due(at instant) bool {
 		return false
 	}
 	switch {
-	case c.resting.Swap(false):
+	case c.resting.Load():
 		return true
 	case next > 0 && at.mono >= next:
 		return true
@@ -281,6 +281,7 @@ func (c *Credential) land(f *flight, began instant, r result) {
 	}
 	after := c.snap.Load()
 	c.flight = nil
+	c.resting.Store(false) // not before: until now memory was not to be relied on
 	if c.again {
 		c.again = false
 		c.launch(pushGap)

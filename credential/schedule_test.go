@@ -286,7 +286,22 @@ func TestUncachedFunction(t *testing.T) {
 		if s := f.Status(); !s.Ready {
 			t.Error("resting is not ready")
 		}
+		f.source.SetVersions(credential.Version{ID: "2", Value: credential.NewSecret(keyB)}, credential.Version{ID: "1", Value: credential.NewSecret(keyA), State: credential.Disabled})
+		f.source.Delay(time.Second)
+		f.expect(t, "after a rest, from memory alone", map[string]string{keyA: "undecided expired", keyB: "undecided expired"})
+		sleep(time.Second / 2)
+		f.expect(t, "while it is asked", map[string]string{keyA: "undecided expired", keyB: "undecided expired"})
+		if got := said(f.VerifyContext(t.Context(), keyA)); got != "reject disabled" {
+			t.Errorf("the first request after a rest: %s, want reject disabled", got)
+		}
+		f.expect(t, "asked", map[string]string{keyB: "accept current"})
+		sleep(time.Minute)
+		f.source.Fail(errDown)
+		if got := said(f.VerifyContext(t.Context(), keyB)); got != "accept current" {
+			t.Errorf("the first request after a rest, with the source down: %s, want accept current", got)
+		}
 		f.source.Set(keyB)
+		sleep(time.Minute)
 		if got := said(f.VerifyContext(t.Context(), keyB)); got != "accept current" {
 			t.Errorf("the first request after a rest: %s, want accept current", got)
 		}

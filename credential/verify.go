@@ -122,6 +122,9 @@ func (c *Credential) decide(d *Decision, presented string) {
 	d.Age = snap.age(at)
 	condition := snap.condition(d.Age)
 	d.Stale = condition >= Stale
+	if d.Stale && c.resting.Load() {
+		condition = Expired // nobody looked since: only VerifyContext, which asks, may accept
+	}
 	if d.Stale && time.Duration(at.wall-snap.read.wall)-(at.mono-snap.read.mono) > time.Second && !snap.jumped.Swap(true) {
 		c.kick() // the loop sleeps by the other clock
 	}
