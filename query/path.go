@@ -15,13 +15,20 @@ func visit(v any, path []string, f func(v any, present bool) bool) bool {
 		return f(v, true)
 	}
 	if array, ok := v.([]any); ok {
-		if i, ok := elementIndex(path[0]); ok && i < len(array) {
-			if visit(array[i], path[1:], f) {
-				return true
-			}
+		i, indexed := elementIndex(path[0])
+		indexed = indexed && i < len(array)
+		if indexed && visit(array[i], path[1:], f) {
+			return true
 		}
 		for _, e := range array {
-			if isObject(e) && visit(e, path, f) {
+			if !isObject(e) {
+				continue
+			}
+			// Where the number names an element, objects without a member of that name are not missing anything.
+			if _, has := child(e, path[0]); indexed && !has {
+				continue
+			}
+			if visit(e, path, f) {
 				return true
 			}
 		}
