@@ -38,6 +38,17 @@ func (Plain) Deleting(context.Context, *auth.Caller, *parse.Object) error { retu
 func (Plain) Deleted(context.Context, *auth.Caller, *parse.Object) error  { return nil }
 func (Plain) Shape(*auth.Caller, *parse.Object)                           {}
 
+// Refuser is a [Behavior] that has words of its own for what went wrong: it turns the final error of a save or a delete
+// of its class into the one that the caller reads. Asked after everything else, never with a nil error.
+// id is the object that was named, "" for a create. A clash with a unique index arrives as *parse.Error
+// DuplicateValue that wraps the *storage.Error with its Fields.
+type Refuser interface {
+	Refused(caller *auth.Caller, id string, err error) error
+}
+
+// Purged is a [Behavior] that keeps something about the objects of its class in memory: it is told when all of them are gone.
+type Purged interface{ Purged(ctx context.Context) }
+
 // Save is one create or update on its way through the steps of save.go, and what a [Behavior] reads and changes.
 type Save struct {
 	Caller *auth.Caller
@@ -78,8 +89,6 @@ type Save struct {
 	may query.And
 	// now is the moment of this save: updatedAt, and createdAt of a create.
 	now parse.Date
-	// acl of Data in stored form, when it names one.
-	acl *storedACL
 	// relations are the relation operators that were taken out of Data.
 	relations []relationChange
 	// stored is the object after the write.

@@ -85,10 +85,6 @@ func (o *Objects) removeObject(ctx context.Context, class *schema.Class, id stri
 	})
 }
 
-// Purged is implemented by a Behavior that keeps something about the objects of its class in memory: it is called when all
-// of them are gone.
-type Purged interface{ Purged(ctx context.Context) }
-
 // Purge removes all objects of a class and the members of their relations; master key only. A class that does not exist is no error.
 func (o *Objects) Purge(ctx context.Context, caller *auth.Caller, className string) error {
 	if !caller.Master {

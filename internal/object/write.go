@@ -35,7 +35,7 @@ func (o *Objects) insert(ctx context.Context, s *Save) error {
 		object.Map = parse.Map{}
 		for key, v := range s.Data.All() {
 			if op, ok := v.(parse.AddUnique); ok { // a create takes all of them, as given (measured)
-				s.Data.Set(key, parse.Add{Objects: op.Objects})
+				s.Data.Set(key, parse.Add(op))
 			}
 		}
 		if err := parse.ApplyChanges(&object.Map, s.Data); err != nil {
