@@ -101,9 +101,6 @@ func (u *Users) Complete(ctx context.Context, s *object.Save) error {
 		s.Data.Set("username", parse.NewID(25))
 		note(s).namedUser = true
 	}
-	if s.IsCreate() && s.Data.Get("email") == nil {
-		s.Data.Delete("email")
-	}
 	if err := u.completeEmail(ctx, s); err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package user
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/parley-backend/parley/internal/auth"
 	"github.com/parley-backend/parley/internal/object"
@@ -181,9 +182,19 @@ func given(v any) bool {
 }
 
 // byCredentials returns the stored user, nil when there is none. A name also finds the user of that address, unless some other
-// user has it for its name. Both are compared as they are stored: options that store them in lower case do not apply to a login.
+// user has it for its name. What is stored in lower case is looked for in lower case.
 func (u *Users) byCredentials(ctx context.Context, objects *object.Objects, c *credentials) (*parse.Object, error) {
-	names, addresses := is("username", c.username), is("email", c.email)
+	address := c.email
+	if address == "" {
+		address = c.username
+	}
+	if u.cfg.LowercaseUsernames {
+		c.username = strings.ToLower(c.username)
+	}
+	if u.cfg.LowercaseEmails {
+		address = strings.ToLower(address)
+	}
+	names, addresses := is("username", c.username), is("email", address)
 	var where query.Node
 	switch {
 	case c.email != "" && c.username != "":
@@ -191,7 +202,7 @@ func (u *Users) byCredentials(ctx context.Context, objects *object.Objects, c *c
 	case c.email != "":
 		where = addresses
 	default:
-		where = query.Or{names, is("email", c.username)}
+		where = query.Or{names, addresses}
 	}
 	found, err := u.find(ctx, objects.Store(), where, 2)
 	if err != nil || len(found) == 0 {
