@@ -101,6 +101,9 @@ func (u *Users) Complete(ctx context.Context, s *object.Save) error {
 		s.Data.Set("username", parse.NewID(25))
 		note(s).namedUser = true
 	}
+	if s.IsCreate() && s.Data.Get("email") == nil {
+		s.Data.Delete("email") // an address that is null is none
+	}
 	if err := u.completeEmail(ctx, s); err != nil {
 		return err
 	}

@@ -93,6 +93,17 @@ func TestSignUpRefusals(t *testing.T) {
 	}
 }
 
+// SDKs send null for an address that was never given.
+func TestSignUpWithNullEmail(t *testing.T) {
+	w := newWorld(t, Config{})
+	for _, name := range []string{"alice", "bob"} {
+		u := w.signUp("username", name, "password", "x", "email", nil)
+		if u.User.Has("email") {
+			t.Errorf("%s has the address %v, want none", name, u.User.Get("email"))
+		}
+	}
+}
+
 func TestSignUpSessions(t *testing.T) {
 	w := newWorld(t, Config{})
 	bob := w.signUp("username", "bob", "password", "x")
