@@ -38,6 +38,8 @@ func TestCompare(t *testing.T) {
 		{parse.NewMap("a", 2.0)},
 		{parse.NewMap("b", 1.0)},
 		{parse.NewMap("a", "x")},
+		{parse.ACL{"*": {Read: true}}, parse.NewMap("*", parse.NewMap("write", false, "read", true))},
+		{parse.NewMap("*", parse.NewMap("read", true, "write", true))},
 		{[]any{}},
 		{[]any{nil}},
 		{[]any{1.0}},
@@ -85,6 +87,14 @@ func TestSortKey(t *testing.T) {
 		got, ok := SortKey(o, c.key, c.descending)
 		if !cmp.Equal(got, c.want) || ok != c.ok {
 			t.Errorf("SortKey(%s, %v) = %v, %v, want %v, %v", c.key, c.descending, got, ok, c.want, c.ok)
+		}
+	}
+}
+
+func TestNewSorterRefusesWrongOperands(t *testing.T) {
+	for _, c := range []*Constraint{{Key: "g", Op: Near, Arg: 1.0}, {Key: "s", Op: Search, Arg: "dog"}} {
+		if err := Sort(nil, &Find{Where: And{c}}); err == nil {
+			t.Errorf("Sort by %v of a %T succeeds", c.Op, c.Arg)
 		}
 	}
 }

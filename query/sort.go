@@ -27,11 +27,28 @@ type Sorter struct {
 	score func(o *parse.Object) float64
 }
 
-// NewSorter prepares the order of f. An error says that the $text search of f cannot be run.
+// NewSorter prepares the order of f. An error is a defect of the caller: a $nearSphere or $text in f.Where whose operand
+// has the wrong Go type.
 func NewSorter(f *Find) (*Sorter, error) {
 	s := &Sorter{order: f.Order}
 	if len(f.Order) == 0 {
 		s.near = findConstraint(f.Where, Near)
+	}
+	var err error
+	Walk(f.Where, func(n Node) bool {
+		c, ok := n.(*Constraint)
+		if !ok {
+			return true
+		}
+		_, isNear := c.Arg.(*NearSphere)
+		_, isText := c.Arg.(*Text)
+		if c.Op == Near && !isNear || c.Op == Search && !isText {
+			err = badOperand(c.Op, c.Arg)
+		}
+		return true
+	})
+	if err != nil {
+		return nil, err
 	}
 	for _, o := range f.Order {
 		s.keys = append(s.keys, newSortKey(o.Key))
