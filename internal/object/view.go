@@ -18,6 +18,8 @@ type view struct {
 	class    *schema.Class
 	behavior Behavior
 	mask     *access.Mask
+	// relations are the Relation fields of the class: they are shown whatever the query wants, as in Parse Server.
+	relations []string
 	// keys, when not nil, are the only fields that the query wants, without the fixed ones.
 	keys []string
 	// drop are the fields that the query does not want.
@@ -25,7 +27,7 @@ type view struct {
 }
 
 func (r *reading) newView() view {
-	v := view{objects: r.Objects, caller: r.caller, class: r.class, behavior: r.behavior(r.class.Name)}
+	v := view{objects: r.Objects, caller: r.caller, class: r.class, behavior: r.behavior(r.class.Name), relations: r.plan(r.class).relations}
 	v.mask = r.cfg.Rules.Mask(r.caller, r.class)
 	if r.q.Keys == nil {
 		for _, key := range r.q.ExcludeKeys {
@@ -71,8 +73,7 @@ func (v *view) show(object *parse.Object) {
 		object.Delete(name)
 	}
 	v.reduce(object)
-	for _, name := range v.objects.plan(v.class).relations {
-		// Relations are not stored in the object. They are there whatever keys say, as in Parse Server.
+	for _, name := range v.relations {
 		if !slices.Contains(hidden, name) {
 			object.Set(name, parse.Relation{ClassName: v.class.Fields[name].TargetClass})
 		}
