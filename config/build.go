@@ -277,7 +277,7 @@ func (v *Values) storeOf() (string, error) {
 	case scheme == "sqlite" || scheme == "file":
 		path := strings.TrimPrefix(rest, "//")
 		if path == "" {
-			return "", errors.New("names no file: write sqlite://PATH")
+			return "", errors.New("names no file; write sqlite://PATH")
 		}
 		return path, nil
 	case scheme == "postgres" || scheme == "postgresql":
@@ -285,7 +285,7 @@ func (v *Values) storeOf() (string, error) {
 	case scheme == "mongodb" || scheme == "mongodb+srv":
 		return "", errors.New("MongoDB is not available in this version; write sqlite://PATH")
 	}
-	return "", errors.New("is none of sqlite://PATH, sqlite::memory:, memory:")
+	return "", errors.New(`is none of "sqlite://PATH", "sqlite::memory:" and "memory:"`)
 }
 
 // StorePath returns the path of the SQLite file that the options name, for the commands that work on the file.
