@@ -80,6 +80,9 @@ func (m *Map) Set(name string, value any) {
 	}
 }
 
+// Grow makes room for n more members, for who knows how many will be set.
+func (m *Map) Grow(n int) { m.members = slices.Grow(m.members, n) }
+
 // Delete removes a member and tells whether there was one.
 func (m *Map) Delete(name string) bool {
 	i := m.find(name)

@@ -22,7 +22,9 @@ func (l *Layout) Select(q *query.Find) (*Statement, error) {
 	if err := b.order(q); err != nil {
 		return nil, err
 	}
-	b.window(q.Skip, q.Limit)
+	if _, pinned := PinnedID(q.Where); !pinned || q.Skip > 0 || q.Limit == 0 { // else there is at most one
+		b.window(q.Skip, q.Limit)
+	}
 	return b.statement(), nil
 }
 
@@ -155,16 +157,19 @@ func wanted(keys []string, field string) bool {
 	return false
 }
 
-// window appends LIMIT and OFFSET; they are parameters, so that a page is not another shape.
+// window appends LIMIT and OFFSET; they are parameters, so that a page is not another shape. SQLite would plan a statement
+// anew whenever a bare parameter of LIMIT is bound, even to the same value; a sum it does not look into.
 func (b *builder) window(skip, limit int) {
 	if limit < 0 && skip <= 0 {
 		return
 	}
 	b.text(" LIMIT ")
 	b.param(int64(limit))
+	b.text(" + 0")
 	if skip > 0 {
 		b.text(" OFFSET ")
 		b.param(int64(skip))
+		b.text(" + 0")
 	}
 }
 

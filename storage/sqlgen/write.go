@@ -210,7 +210,9 @@ func (l *Layout) ForUpdate(where query.Node, limit int) (*Statement, error) {
 	if err := b.where(where); err != nil {
 		return nil, err
 	}
-	b.window(0, limit)
+	if _, pinned := PinnedID(where); !pinned {
+		b.window(0, limit)
+	}
 	return b.statement(), nil
 }
 

@@ -105,6 +105,19 @@ func TestLockedByAnotherProcess(t *testing.T) {
 	if n, err := db.Count(ctx, class, nil); n != 0 || err != nil {
 		t.Errorf("Count while another writes = %d, %v, want 0", n, err)
 	}
+	// Those who wait behind each other wait for the lock once, together.
+	release := hold(t, db)
+	results := make(chan error)
+	for i := range 20 {
+		go func() { results <- db.Create(ctx, class, object(fmt.Sprint(i))) }()
+	}
+	waitQueued(db, 20)
+	release()
+	for range 20 {
+		if err := <-results; storage.KindOf(err) != storage.Unavailable {
+			t.Errorf("Create in a group = %v, want Unavailable", err)
+		}
+	}
 	if err := other.script("COMMIT"); err != nil {
 		t.Fatal(err)
 	}

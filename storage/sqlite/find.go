@@ -16,9 +16,8 @@ import (
 // Find visits the objects that match. See [storage.Store].
 func (db *DB) Find(ctx context.Context, class *schema.Class, q *query.Find) iter.Seq2[*parse.Object, error] {
 	return func(yield func(*parse.Object, error) bool) {
-		if err := db.find(ctx, class, q, yield); err != nil {
-			yield(nil, wrap("Find", class.Name, err))
-		}
+		f := &finder{layout: db.layout(class), yield: yield, detach: db.readers.detach}
+		f.end(db.find(ctx, f, q))
 	}
 }
 
@@ -26,28 +25,22 @@ func (db *DB) Find(ctx context.Context, class *schema.Class, q *query.Find) iter
 // is free again before any code of the caller runs.
 const page = 256
 
-// find runs a query on a reader. The error is not yet handed to yield.
-func (db *DB) find(ctx context.Context, class *schema.Class, q *query.Find, yield func(*parse.Object, error) bool) error {
-	c, err := db.readers.get(ctx)
-	if err != nil {
+// find runs a query on a reader, which is back in the pool afterwards, also when the code of the caller panics.
+func (db *DB) find(ctx context.Context, f *finder, q *query.Find) (err error) {
+	if f.conn, err = db.readers.get(ctx); err != nil {
 		return err
 	}
-	f := &finder{conn: c, layout: db.layout(class), yield: yield, detach: db.readers.detach}
-	done := func() {}
-	if _, short := sqlgen.PinnedID(q.Where); !short {
-		done = c.watch(ctx)
+	defer func() {
+		if !f.detached {
+			db.readers.put(f.conn)
+		} else if e := db.readers.drop(f.conn); err == nil {
+			err = e
+		}
+	}()
+	if _, short := sqlgen.PinnedID(q.Where); !short { // one object is faster found than an interruption arranged
+		defer f.conn.watch(ctx)()
 	}
-	err = interrupted(ctx, f.run(ctx, q))
-	done()
-	if !f.detached {
-		db.readers.put(c)
-	} else if e := db.readers.drop(c); err == nil {
-		err = e
-	}
-	if err == nil {
-		f.flush()
-	}
-	return err
+	return interrupted(ctx, f.run(ctx, q))
 }
 
 // finder is one find on one connection.
@@ -110,8 +103,22 @@ func (f *finder) read(ctx context.Context, st *sqlgen.Statement) error {
 			f.detach()
 		}
 		f.flush()
-		return !f.stopped, ctx.Err()
+		if f.stopped {
+			return false, nil
+		}
+		return true, ctx.Err()
 	})
+}
+
+// end hands out what is left, or the error that ended the query; nothing to a visitor that wants no more.
+func (f *finder) end(err error) {
+	switch {
+	case f.stopped:
+	case err != nil:
+		f.yield(nil, wrap("Find", f.layout.Class.Name, err))
+	default:
+		f.flush()
+	}
 }
 
 // flush hands out what was read.

@@ -16,7 +16,8 @@ var values = parse.Limits{Values: true, Depth: math.MaxInt32}
 
 // object makes an object of the current row of a statement.
 func (c *conn) object(class string, stmt *sqlite.Stmt, st *sqlgen.Statement) (*parse.Object, error) {
-	o := parse.NewObject(class)
+	o := &parse.Object{ClassName: class}
+	o.Grow(len(st.Columns))
 	i := 0
 	for _, column := range st.Columns {
 		if err := c.read(o, column, stmt, i); err != nil {

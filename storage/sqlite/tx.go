@@ -56,18 +56,16 @@ type tx struct {
 func (t *tx) Find(ctx context.Context, class *schema.Class, q *query.Find) iter.Seq2[*parse.Object, error] {
 	return func(yield func(*parse.Object, error) bool) {
 		f := &finder{conn: t.conn, layout: t.db.layout(class), yield: yield}
-		err := t.check(ctx)
-		if err == nil {
-			done := t.conn.watch(ctx)
-			err = interrupted(ctx, f.run(ctx, q))
-			done()
-		}
-		if err != nil {
-			yield(nil, wrap("Find", class.Name, err))
-			return
-		}
-		f.flush()
+		f.end(t.find(ctx, f, q))
 	}
+}
+
+func (t *tx) find(ctx context.Context, f *finder, q *query.Find) error {
+	if err := t.check(ctx); err != nil {
+		return err
+	}
+	defer t.conn.watch(ctx)()
+	return interrupted(ctx, f.run(ctx, q))
 }
 
 func (t *tx) Count(ctx context.Context, class *schema.Class, where query.Node) (int64, error) {

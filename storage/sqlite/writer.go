@@ -177,6 +177,7 @@ func (w *writer) attempt(group []*job, j *job) []*job {
 	if len(group) == 0 {
 		if err := w.conn.exec("BEGIN IMMEDIATE"); err != nil {
 			j.finish(err)
+			w.refuse(err)
 			return group
 		}
 	}
@@ -196,6 +197,16 @@ func (w *writer) attempt(group []*job, j *job) []*job {
 		w.rollback() // the lock is not held for nothing
 	}
 	return group
+}
+
+// refuse answers all who wait now with the error that kept a transaction from beginning. They have waited as long as the
+// first, and one after the other they would wait for the lock of another process that long again.
+func (w *writer) refuse(err error) {
+	for range len(w.jobs) {
+		if j := <-w.jobs; j.state.CompareAndSwap(waiting, taken) {
+			j.finish(err)
+		}
+	}
 }
 
 func (w *writer) runOne(j *job) (err error) {

@@ -295,6 +295,49 @@ func TestVisitorMayUseTheStore(t *testing.T) {
 	}
 }
 
+// TestVisitorMayStop: whatever way a visitor leaves, the only reader is free afterwards.
+func TestVisitorMayStop(t *testing.T) {
+	db := open(t, Config{Readers: 1})
+	class := save(t, db, gameScore())
+	var batch []*parse.Object
+	for i := range 2*page + 10 {
+		batch = append(batch, object(fmt.Sprintf("%04d", i)))
+	}
+	if err := db.Create(context.Background(), class, batch...); err != nil {
+		t.Fatal(err)
+	}
+	for name, leave := range map[string]func(stop context.CancelFunc){
+		"break":            func(context.CancelFunc) {},
+		"break and cancel": func(stop context.CancelFunc) { stop() },
+		"panic":            func(context.CancelFunc) { panic("oh") },
+	} {
+		for _, at := range []int{1, page, page + 1, 2*page + 10} {
+			ctx, stop := context.WithCancel(context.Background())
+			seen := 0
+			func() {
+				defer func() {
+					if p := recover(); p != nil && p != "oh" {
+						t.Errorf("%s at %d: %v", name, at, p)
+					}
+				}()
+				for _, err := range db.Find(ctx, class, all()) {
+					if err != nil {
+						t.Errorf("%s at %d: %v", name, at, err)
+					}
+					if seen++; seen == at {
+						leave(stop)
+						break
+					}
+				}
+			}()
+			stop()
+			if n, err := db.Count(context.Background(), class, nil); seen != at || n != int64(len(batch)) || err != nil {
+				t.Errorf("%s at %d: saw %d, and then Count = %d, %v", name, at, seen, n, err)
+			}
+		}
+	}
+}
+
 func TestNothingIsLost(t *testing.T) {
 	db := open(t, Config{})
 	class := save(t, db, gameScore())
