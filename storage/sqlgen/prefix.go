@@ -40,57 +40,14 @@ func (b *builder) pattern(column *Column, c *query.Constraint) error {
 }
 
 // regexPrefix returns the literal text that every match begins with, "" when there is none or it is not certain, and
-// whether the pattern asks for nothing else.
+// whether the pattern asks for nothing else: the SDKs write startsWith as ^\Qtext\E.
 func regexPrefix(r *query.Regex) (prefix string, exact bool) {
-	rest, anchored := strings.CutPrefix(r.Pattern, "^")
-	// i matches other letters, m other places, x ignores blanks.
-	if !anchored || strings.Trim(r.Options, "su") != "" {
-		return "", false
+	quoted, ok := strings.CutPrefix(r.Pattern, `^\Q`)
+	text, tail, _ := strings.Cut(quoted, `\E`)
+	if ok && tail == "" && !strings.ContainsAny(r.Options, "imx") {
+		return text, true
 	}
-	var b strings.Builder
-	for rest != "" {
-		if quoted, ok := strings.CutPrefix(rest, `\Q`); ok {
-			text, tail, closed := strings.Cut(quoted, `\E`)
-			if !closed {
-				tail = ""
-			}
-			if strings.Contains(tail, "|") { // an alternative may begin otherwise
-				return "", false
-			}
-			b.WriteString(text)
-			if tail != "" && quantifier(tail[0]) {
-				return cutLast(b.String()), false
-			}
-			rest = tail
-			continue
-		}
-		c := rest[0]
-		if !plain(c) {
-			break
-		}
-		_, size := utf8.DecodeRuneInString(rest)
-		if tail := rest[size:]; tail != "" && quantifier(tail[0]) {
-			break
-		}
-		b.WriteString(rest[:size])
-		rest = rest[size:]
-	}
-	if strings.Contains(rest, "|") {
-		return "", false
-	}
-	return b.String(), rest == ""
-}
-
-// plain tells whether a byte of a pattern stands for itself.
-func plain(c byte) bool { return strings.IndexByte(`\.+*?()|[]{}^$`, c) < 0 }
-
-// quantifier tells whether a byte of a pattern says how often what stands before it may come.
-func quantifier(c byte) bool { return strings.IndexByte("*?{+", c) >= 0 }
-
-// cutLast drops the last character, which a quantifier may make optional.
-func cutLast(s string) string {
-	_, size := utf8.DecodeLastRuneInString(s)
-	return s[:len(s)-size]
+	return r.Prefix(), false
 }
 
 // after returns the least string that is greater than all that begin with the prefix, "" when there is none. Strings are
