@@ -29,7 +29,11 @@ func (s *Sessions) Me(ctx context.Context, objects *object.Objects, caller *auth
 	if !ok {
 		return nil, notFound
 	}
-	return objects.Get(ctx, s.as(caller, owner.ObjectID), schema.SessionClass, session.ID(), &query.Find{})
+	viewer, err := s.as(ctx, caller, owner.ObjectID)
+	if err != nil {
+		return nil, err
+	}
+	return objects.Get(ctx, viewer, schema.SessionClass, session.ID(), &query.Find{})
 }
 
 // Upgrade gives the caller a revocable session in place of its legacy token: POST /upgradeToRevocableSession.
@@ -45,7 +49,11 @@ func (s *Sessions) Upgrade(ctx context.Context, objects *object.Objects, caller 
 	if _, err := objects.Store().Update(ctx, s.userClass(), byID(id), parse.NewMap("_session_token", parse.Delete{}), 1); err != nil {
 		return nil, err
 	}
-	return objects.Get(ctx, s.as(caller, id), schema.SessionClass, session.String("objectId"), &query.Find{})
+	viewer, err := s.as(ctx, caller, id)
+	if err != nil {
+		return nil, err
+	}
+	return objects.Get(ctx, viewer, schema.SessionClass, session.String("objectId"), &query.Find{})
 }
 
 // ResolveLegacy returns the user of a token from before revocable sessions: one that does not begin with "r:". Such a
@@ -62,17 +70,21 @@ func (s *Sessions) ResolveLegacy(ctx context.Context, token string) (*parse.Obje
 	if stored == nil {
 		return nil, nil, unknown
 	}
-	roles, err := s.cfg.Roles.Of(ctx, stored.ID())
+	roles, err := s.Roles(ctx, stored.ID())
 	return User(stored), roles, err
 }
 
 // as returns the caller whose rights decide what is shown of a session: a privileged caller, or else the owner.
-func (s *Sessions) as(caller *auth.Caller, userID string) *auth.Caller {
+func (s *Sessions) as(ctx context.Context, caller *auth.Caller, userID string) (*auth.Caller, error) {
 	if caller.Privileged() || caller.UserID() == userID {
-		return caller
+		return caller, nil
+	}
+	roles, err := s.Roles(ctx, userID)
+	if err != nil {
+		return nil, err
 	}
 	owner := *caller
 	owner.User = parse.NewObject(schema.UserClass, "objectId", userID)
-	owner.Roles = nil
-	return &owner
+	owner.Roles = roles
+	return &owner, nil
 }

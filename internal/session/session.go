@@ -92,11 +92,16 @@ func (s *Sessions) Resolve(ctx context.Context, token string) (*parse.Object, []
 	if s.cfg.ExtendOnUse {
 		s.extend(ctx, token, found)
 	}
-	roles, err := s.cfg.Roles.Of(ctx, found.user.object.ID())
+	roles, err := s.Roles(ctx, found.user.object.ID())
 	if err != nil {
 		return nil, nil, err
 	}
 	return found.user.object, roles, nil
+}
+
+// Roles returns the roles of a user as Resolve does.
+func (s *Sessions) Roles(ctx context.Context, userID string) ([]string, error) {
+	return s.cfg.Roles.Of(ctx, userID)
 }
 
 func (s *Sessions) lookUp(ctx context.Context, token string) (*live, error) {

@@ -111,7 +111,6 @@ func (u *Users) handleAuthData(ctx context.Context, s *object.Save, authData *pa
 		}
 		return errAlreadyLinked
 	}
-	notes := note(s)
 	if s.IsCreate() && len(found) == 1 {
 		return u.logInByAuthData(ctx, s, authData, found[0])
 	}
@@ -131,10 +130,8 @@ func (u *Users) handleAuthData(ctx context.Context, s *object.Save, authData *pa
 		return err
 	}
 	s.Data.Set("authData", v.authData)
-	notes.authDataResponse = v.response
-	if len(found) == 1 {
-		s.Where = andLock(s.Where, current, v.authData)
-	}
+	note(s).authDataResponse = v.response
+	s.Where = andLock(s.Where, current, v.authData)
 	return nil
 }
 
@@ -236,7 +233,10 @@ func (u *Users) storeAuthData(ctx context.Context, objects *object.Objects, stor
 func andLock(where query.Node, current, next *parse.Map) query.Node {
 	for provider, data := range next.All() {
 		was, _ := current.Get(provider).(*parse.Map)
-		will, _ := data.(*parse.Map)
+		will, ok := data.(*parse.Map)
+		if !ok {
+			continue // unlinked, whatever it is
+		}
 		for member, value := range was.All() {
 			switch value.(type) {
 			case string, float64, bool, []any:

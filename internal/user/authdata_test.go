@@ -399,6 +399,25 @@ func TestSingleUseCode(t *testing.T) {
 	})
 }
 
+// An update of authData that another one has overtaken changes nothing.
+func TestOvertakenUpdate(t *testing.T) {
+	w := newWorld(t, Config{})
+	overtaking := ValidateAuthData{Validate: func(ctx context.Context, data *parse.Map, ask *AuthRequest) (AuthResult, error) {
+		if data.Get("token") == "slow" {
+			_, err := w.users.change(ctx, w.store, is("objectId", ask.User.ID()), body("_auth_data_acme", body("token", "fast")))
+			return AuthResult{}, err
+		}
+		return AuthResult{}, nil
+	}}
+	w.users.cfg.Auth = map[string]AuthAdapter{"acme": overtaking}
+	alice := w.signUp("username", "alice", "password", "x", "authData", body("acme", body("token", "first")))
+	_, err := w.update(alice, alice.UserID(), "authData", body("acme", body("token", "slow")))
+	w.refused(err, 206, denied)
+	if got := w.stored(alice.UserID()).Get("_auth_data_acme"); !parse.Equal(got, body("token", "fast")) {
+		t.Errorf("stored %s, want what was there first", parse.Marshal(got))
+	}
+}
+
 // masked shows clients less than is stored, and finds users by what is computed of the data.
 type masked struct{ NoHooks }
 

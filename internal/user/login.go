@@ -223,8 +223,12 @@ func (u *Users) byCredentials(ctx context.Context, objects *object.Objects, c *c
 // itself, the answer is its id alone: never more than a GET would show.
 func (u *Users) asSeen(ctx context.Context, objects *object.Objects, caller *auth.Caller, stored *parse.Object) (*parse.Object, error) {
 	if !caller.Privileged() {
+		roles, err := u.cfg.Sessions.Roles(ctx, stored.ID())
+		if err != nil {
+			return nil, err
+		}
 		self := *caller
-		self.User, self.Roles, self.SessionToken = session.User(stored), nil, ""
+		self.User, self.Roles, self.SessionToken = session.User(stored), roles, ""
 		caller = &self
 	}
 	user, err := objects.Get(ctx, caller, schema.UserClass, stored.ID(), &query.Find{})

@@ -144,6 +144,26 @@ func TestLogInHidden(t *testing.T) {
 	}
 }
 
+// A user that may read itself through a role reads itself in a login too.
+func TestLogInSeesThroughRoles(t *testing.T) {
+	w := newWorld(t, Config{})
+	alice := w.signUp("username", "alice", "password", "x")
+	members := parse.AddRelation{Objects: []parse.Pointer{{ClassName: schema.UserClass, ObjectID: alice.UserID()}}}
+	if _, err := w.objects.Create(t.Context(), auth.System, schema.RoleClass, body("name", "Staff", "ACL", parse.ACL{}, "users", members)); err != nil {
+		t.Fatal(err)
+	}
+	everybody := body("*", true)
+	clp := body("classLevelPermissions", body("get", body("role:Staff", true), "find", everybody, "count", everybody, "create", everybody,
+		"update", everybody, "delete", everybody, "addField", everybody))
+	if _, err := w.schemas.Modify(t.Context(), schema.UserClass, clp); err != nil {
+		t.Fatal(err)
+	}
+	got, err := w.logIn("username", "alice", "password", "x")
+	if err != nil || got.Get("username") != "alice" {
+		t.Errorf("LogIn = %v, %v, want all of alice", got, err)
+	}
+}
+
 func TestVerifyPassword(t *testing.T) {
 	w := newWorld(t, Config{AccountLockout: &AccountLockout{Threshold: 1, Duration: 5}})
 	alice := w.signUp("username", "alice", "password", "x")
