@@ -227,7 +227,7 @@ func TestExtendOnUse(t *testing.T) {
 		w := newWorld(t, session.Config{Length: time.Hour, ExtendOnUse: true})
 		token := w.login(w.user("alice"), "")
 		ends := func() time.Duration {
-			return w.session(token).Get("expiresAt").(parse.Date).Time().Sub(time.Now())
+			return time.Until(w.session(token).Get("expiresAt").(parse.Date).Time())
 		}
 		time.Sleep(30*time.Minute - time.Millisecond)
 		w.resolves(token, "alice", "")
