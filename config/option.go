@@ -36,7 +36,8 @@ const (
 	Later
 	// Moot has no meaning here: accepted with a warning.
 	Moot
-	// Refused would change what clients may do, or lose data, if it were ignored: the server does not start.
+	// Refused would change what clients may do, or lose data, if it were ignored: the server does not start, unless the value
+	// is the default or none at all.
 	Refused
 )
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"reflect"
 	"sort"
 	"strconv"
 	"strings"
@@ -60,13 +61,28 @@ func Read(in Input) (*Values, error) {
 	for name, text := range in.Flags {
 		r.text(r.byName[name], text, "flag")
 	}
-	for name := range r.values.set {
-		if o := r.byName[name]; o.Effect == Refused {
+	for name, value := range r.values.set {
+		if o := r.byName[name]; o.Effect == Refused && !reflect.DeepEqual(value, defaults[name]) && !none(value) {
 			r.problem(name, "%s", o.Note)
 		}
 	}
 	sort.Slice(r.problems, func(i, j int) bool { return r.problems[i].Error() < r.problems[j].Error() })
 	return r.values, errors.Join(r.problems...)
+}
+
+// none tells whether a value asks for nothing: what is refused may well be switched off in so many words.
+func none(value any) bool {
+	switch v := value.(type) {
+	case bool:
+		return !v
+	case string:
+		return v == ""
+	case []any:
+		return len(v) == 0
+	case map[string]any:
+		return len(v) == 0
+	}
+	return false
 }
 
 type reader struct {
