@@ -1,0 +1,228 @@
+// Command bench measures Parley beside PocketBase, and a get by id beside a bare handler that does the same read, over HTTP on
+// loopback: the same work, the same client, in turns, in one run. It prints the tables of docs/benchmarks.md.
+//
+//	make bench-peers                                          # a short run
+//	cd bench && go run . -rounds 9 -seconds 3 -objects 100000 # a longer one
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+type options struct {
+	rounds, objects, starts, clients int
+	seconds                          float64
+	ops, dir                         string
+}
+
+// operation is a row of the result.
+type operation struct {
+	name, title string
+	clients     int // 0 for the flag
+}
+
+// operations in the order in which they are measured. Those that write come last: they make the files larger.
+var operations = []operation{
+	{"get", "get by id", 0},
+	{"find", "find 20 of the objects by an indexed field, in order", 0},
+	{"login", "log in (bcrypt, cost 10)", 4},
+	{"update", "update two fields", 0},
+	{"create", "create an object of ten fields", 0},
+	{"mixed", "mixed: 60 % get, 20 % find, 10 % create, 10 % update", 50},
+}
+
+func main() {
+	var o options
+	flag.IntVar(&o.rounds, "rounds", 5, "rounds per operation; the tables show medians")
+	flag.Float64Var(&o.seconds, "seconds", 1, "length of a round")
+	flag.IntVar(&o.objects, "objects", 100000, "objects that get, find and update choose from")
+	flag.IntVar(&o.starts, "starts", 10, "starts for the start-up time")
+	flag.IntVar(&o.clients, "clients", 16, "connections, where the operation does not say")
+	flag.StringVar(&o.ops, "ops", "", "operations to measure, with commas; all by default")
+	flag.StringVar(&o.dir, "dir", "", "where to build and keep the data; a directory that is removed by default")
+	flag.Parse()
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, o); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o options) (err error) {
+	dir, err := filepath.Abs(o.dir)
+	if o.dir == "" {
+		dir, err = os.MkdirTemp("", "parley-bench-")
+		defer os.RemoveAll(dir)
+	}
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	say("building")
+	for _, b := range []struct{ dir, pkg, binary string }{
+		{"..", "./cmd/parley", "parley"}, {"peer/pocketbase", ".", "pocketbase"}, {".", "./peer/bare", "bare"},
+	} {
+		if err := build(ctx, b.dir, b.pkg, filepath.Join(dir, b.binary)); err != nil {
+			return err
+		}
+	}
+	peers := []*peer{parleyPeer(dir), pocketbasePeer(dir, false), pocketbasePeer(dir, true), barePeer(dir)}
+	defer func() {
+		for _, p := range peers {
+			err = errors.Join(err, p.stop())
+		}
+	}()
+	works := make([]map[string]work, len(peers))
+	var ids []string
+	for i, p := range peers {
+		if p.prepare == nil { // the bare handler has what Parley has
+			if err := copyDatabase(ctx, dir); err != nil {
+				return err
+			}
+			works[i] = p.works(ids)
+			continue
+		}
+		mine, err := prepare(ctx, p, dir, o.objects)
+		if err != nil {
+			return fmt.Errorf("preparing %s: %w", p.name, err)
+		}
+		if i == 0 {
+			ids = mine
+		}
+		works[i] = p.works(mine)
+	}
+	facts, err := startAll(ctx, peers, dir, o.starts)
+	if err != nil {
+		return err
+	}
+	for i, p := range peers {
+		if err := verify(p, works[i]); err != nil {
+			return err
+		}
+	}
+	var tables []table
+	for _, op := range operations {
+		if o.ops != "" && !strings.Contains(","+o.ops+",", ","+op.name+",") {
+			continue
+		}
+		if op.clients == 0 {
+			op.clients = o.clients
+		}
+		t, err := measure(peers, works, op, o)
+		if err != nil {
+			return err
+		}
+		tables = append(tables, t)
+	}
+	for i, p := range peers {
+		if facts[i].peak, err = p.memory("VmHWM"); err != nil {
+			return err
+		}
+	}
+	return report(os.Stdout, o, dir, tables, facts)
+}
+
+// prepare fills a server. It is stopped afterwards, so that all begin their measured life on a file that is there.
+func prepare(ctx context.Context, p *peer, dir string, objects int) ([]string, error) {
+	say("filling %s with %d objects", p.name, objects)
+	if err := os.MkdirAll(filepath.Join(dir, "parley-data"), 0o700); err != nil {
+		return nil, err
+	}
+	if _, err := p.start(ctx, dir); err != nil {
+		return nil, err
+	}
+	ids, err := p.prepare(ctx, &p.server, objects)
+	return ids, errors.Join(err, p.stop())
+}
+
+func copyDatabase(ctx context.Context, dir string) error {
+	cmd := exec.CommandContext(ctx, filepath.Join(dir, "parley"), "backup", "--databaseURI", "sqlite://"+filepath.Join(dir, "parley-data", "parley.db"), filepath.Join(dir, "bare.db"))
+	cmd.Stderr = os.Stderr
+	return cmd.Run()
+}
+
+// fact is what is known of a server besides its speed.
+type fact struct {
+	name       string
+	start      time.Duration
+	idle, peak int64 // bytes
+	binary     int64 // bytes
+}
+
+// startAll measures start-up and the memory of an idle server, and leaves all of them running.
+func startAll(ctx context.Context, peers []*peer, dir string, starts int) ([]fact, error) {
+	facts := make([]fact, len(peers))
+	for i, p := range peers {
+		say("starting %s %d times", p.name, starts)
+		f := &facts[i]
+		f.name = p.name
+		info, err := os.Stat(p.binary)
+		if err != nil {
+			return nil, err
+		}
+		f.binary = info.Size()
+		if f.start, err = p.startTimes(ctx, dir, starts); err != nil {
+			return nil, err
+		}
+		if _, err := p.start(ctx, dir); err != nil {
+			return nil, err
+		}
+		time.Sleep(2 * time.Second) // what a start leaves to be done has been done
+		if f.idle, err = p.memory("VmRSS"); err != nil {
+			return nil, err
+		}
+	}
+	return facts, nil
+}
+
+// table is one operation on all servers that offer it.
+type table struct {
+	operation
+	names   []string
+	samples [][]sample // per name, per round
+}
+
+// measure lets the servers take turns. Who begins changes from round to round; the others stand idle meanwhile.
+func measure(peers []*peer, works []map[string]work, op operation, o options) (table, error) {
+	say("measuring %s", op.title)
+	t := table{operation: op}
+	var able []int
+	for i, p := range peers {
+		if works[i][op.name] != nil {
+			able = append(able, i)
+			t.names = append(t.names, p.name)
+		}
+	}
+	t.samples = make([][]sample, len(able))
+	lasting := time.Duration(o.seconds * float64(time.Second))
+	for round := -1; round < o.rounds; round++ { // the first warms up and does not count
+		for k := range able {
+			k = (k + round + 1) % len(able)
+			i := able[k]
+			s, err := drive(&peers[i].server, works[i][op.name], op.clients, lasting)
+			if err != nil {
+				return t, fmt.Errorf("%s: %w", op.title, err)
+			}
+			if round >= 0 {
+				t.samples[k] = append(t.samples[k], s)
+			}
+		}
+	}
+	return t, nil
+}
+
+func say(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
