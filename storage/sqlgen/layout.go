@@ -3,6 +3,8 @@ package sqlgen
 import (
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/parley-backend/parley/schema"
 )
@@ -31,8 +33,13 @@ type Layout struct {
 
 	index map[string]int
 	extra *Column
-	// list is the SQL text of all columns.
+	// all are all columns, and list their SQL text.
+	all  []*Column
 	list string
+	// inserts are the texts of INSERT by the set of columns, which is a number while there are at most 64. Clients decide
+	// which sets there are, so that no more than maxInserts are kept.
+	inserts  sync.Map
+	inserted atomic.Int32
 }
 
 // NewLayout returns the layout of a class. A Relation has no column of its own and ACL is stored as _rperm and _wperm.
@@ -58,8 +65,16 @@ func NewLayout(d Dialect, class *schema.Class) *Layout {
 	if extra := d.Extra(); extra != "" {
 		l.extra = &Column{Type: schema.Object, Names: []string{extra}}
 	}
-	l.list = string(l.appendColumns(nil, nil))
+	l.finish()
 	return l
+}
+
+func (l *Layout) finish() {
+	l.all = make([]*Column, len(l.Columns))
+	for i := range l.Columns {
+		l.all[i] = &l.Columns[i]
+	}
+	l.list = string(l.appendColumns(nil, nil))
 }
 
 // position puts what every object has before the rest, and internal fields behind it.
@@ -122,6 +137,6 @@ func (l *Layout) Only(keep func(*Column) bool) *Layout {
 			only.Columns = append(only.Columns, l.Columns[i])
 		}
 	}
-	only.list = string(only.appendColumns(nil, nil))
+	only.finish()
 	return only
 }

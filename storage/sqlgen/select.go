@@ -106,7 +106,7 @@ type builder struct {
 }
 
 func newBuilder(l *Layout) *builder {
-	return &builder{layout: l, sql: make([]byte, 0, 64+len(l.list))}
+	return &builder{layout: l, sql: make([]byte, 0, 256+len(l.list)), args: make([]any, 0, 8)}
 }
 
 func (b *builder) statement() *Statement {
@@ -116,7 +116,10 @@ func (b *builder) statement() *Statement {
 func (b *builder) text(s string) { b.sql = append(b.sql, s...) }
 
 // param appends a parameter with its argument.
-func (b *builder) param(v any) { b.text(b.argument(v)) }
+func (b *builder) param(v any) {
+	b.args = append(b.args, v)
+	b.sql = b.layout.Dialect.AppendParam(b.sql, len(b.args))
+}
 
 // argument adds an argument and returns its parameter.
 func (b *builder) argument(v any) string {
@@ -127,21 +130,18 @@ func (b *builder) argument(v any) string {
 
 // columns appends the columns to read. What every object has, and who may see it, are always among them.
 func (b *builder) columns(q *query.Find) {
-	var keep func(string) bool
-	if q != nil && q.Keys != nil {
-		keep = func(field string) bool { return wanted(q.Keys, field) }
-		b.keep = keep
-	}
-	for i := range b.layout.Columns {
-		if c := &b.layout.Columns[i]; keep == nil || keep(c.Field) {
-			b.cols = append(b.cols, c)
-		}
-	}
-	if keep == nil {
+	if q == nil || q.Keys == nil {
+		b.cols = b.layout.all
 		b.text(b.layout.list)
 		return
 	}
-	b.sql = b.layout.appendColumns(b.sql, keep)
+	b.keep = func(field string) bool { return wanted(q.Keys, field) }
+	for _, c := range b.layout.all {
+		if b.keep(c.Field) {
+			b.cols = append(b.cols, c)
+		}
+	}
+	b.sql = b.layout.appendColumns(b.sql, b.keep)
 }
 
 func wanted(keys []string, field string) bool {

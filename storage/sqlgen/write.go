@@ -10,50 +10,75 @@ import (
 
 // Insert returns the statement that stores a new object.
 func (l *Layout) Insert(o *parse.Object) (*Statement, error) {
-	b := newBuilder(l)
-	b.text("INSERT INTO ")
-	b.text(l.Table)
-	b.text(" (")
+	args := make([]any, 0, len(l.Columns)+4)
+	var set uint64 // of the columns that get a value
 	stored := 0
-	// In the order of the columns: the order of the fields of an object is not another shape.
 	for i := range l.Columns {
 		c := &l.Columns[i]
 		v := o.Get(c.Field)
 		if v == nil {
 			continue
 		}
-		args, err := l.value(c, v)
-		if err != nil {
+		var err error
+		if args, err = l.appendValue(args, c, v); err != nil {
 			return nil, err
 		}
 		stored++
-		for j, name := range c.Names {
-			if len(b.args) > 0 {
-				b.text(", ")
-			}
-			b.text(name)
-			b.args = append(b.args, args[j])
-		}
+		set |= 1 << (i % 64)
 	}
+	withExtra := false
 	if stored < o.Len() {
 		extra, err := l.ExtraOf(&o.Map)
 		if err != nil {
 			return nil, err
 		}
-		if l.extra != nil {
-			b.text(", " + l.extra.Name())
-			b.args = append(b.args, extra)
+		if withExtra = l.extra != nil && extra != nil; withExtra {
+			args = append(args, extra)
 		}
 	}
+	return &Statement{SQL: l.insertText(o, set, withExtra, len(args)), Args: args}, nil
+}
+
+const maxInserts = 256
+
+// insertText returns the text of an INSERT into the columns that an object has values for, in the order of the columns: that of the
+// fields of the object is not another shape.
+func (l *Layout) insertText(o *parse.Object, set uint64, withExtra bool, params int) string {
+	type key struct {
+		set   uint64
+		extra bool
+	}
+	if text, ok := l.inserts.Load(key{set, withExtra}); ok && len(l.Columns) <= 64 {
+		return text.(string)
+	}
+	b := newBuilder(l)
+	b.text("INSERT INTO " + l.Table + " (")
+	comma := ""
+	for i := range l.Columns {
+		if o.Get(l.Columns[i].Field) == nil {
+			continue
+		}
+		for _, name := range l.Columns[i].Names {
+			b.text(comma + name)
+			comma = ", "
+		}
+	}
+	if withExtra {
+		b.text(comma + l.extra.Name())
+	}
 	b.text(") VALUES (")
-	for i := range b.args {
+	for i := range params {
 		if i > 0 {
 			b.text(", ")
 		}
 		b.sql = l.Dialect.AppendParam(b.sql, i+1)
 	}
 	b.text(")")
-	return b.statement(), nil
+	text := string(b.sql)
+	if len(l.Columns) <= 64 && l.inserted.Add(1) <= maxInserts {
+		l.inserts.Store(key{set, withExtra}, text)
+	}
+	return text
 }
 
 // ExtraOf returns what of an object stands in the extra column, as JSON text, or nil when there is nothing. Without an
@@ -163,7 +188,7 @@ func (b *builder) set(changes *parse.Map) error {
 		args := make([]any, len(c.Names)) // all nil: no value
 		if _, isDelete := v.(parse.Delete); v != nil && !isDelete {
 			var err error
-			if args, err = b.layout.value(c, v); err != nil {
+			if args, err = b.layout.appendValue(args[:0], c, v); err != nil {
 				return err
 			}
 		}
@@ -216,33 +241,33 @@ func (l *Layout) ForUpdate(where query.Node, limit int) (*Statement, error) {
 	return b.statement(), nil
 }
 
-// value returns what the columns of a field hold for a value that is not nil.
-func (l *Layout) value(c *Column, v any) ([]any, error) {
+// appendValue appends what the columns of a field hold for a value that is not nil.
+func (l *Layout) appendValue(dst []any, c *Column, v any) ([]any, error) {
 	switch c.Type {
 	case schema.Object, schema.Array:
-		return []any{string(parse.AppendJSON(nil, v))}, nil
+		return append(dst, string(parse.AppendJSON(nil, v))), nil
 	case schema.GeoPoint:
 		if g, ok := v.(parse.GeoPoint); ok {
-			return []any{g.Latitude, g.Longitude}, nil
+			return append(dst, g.Latitude, g.Longitude), nil
 		}
 	case schema.File:
 		if f, ok := v.(parse.File); ok {
-			return []any{f.Name}, nil
+			return append(dst, f.Name), nil
 		}
 	case schema.Bytes:
 		if b, ok := v.(parse.Bytes); ok {
-			return []any{[]byte(b)}, nil
+			return append(dst, []byte(b)), nil
 		}
 	case schema.Polygon:
 		if p, ok := v.(parse.Polygon); ok {
-			return []any{string(parse.AppendJSON(nil, p))}, nil
+			return append(dst, string(parse.AppendJSON(nil, p))), nil
 		}
 	case schema.Pointer:
 		if o, ok := v.(*parse.Object); ok {
 			v = o.Pointer()
 		}
 		if arg, ok := scalar(c, v); ok {
-			return []any{arg}, nil
+			return append(dst, arg), nil
 		}
 	case schema.Number:
 		if f, ok := v.(float64); ok && !parse.Finite(f) {
@@ -251,7 +276,7 @@ func (l *Layout) value(c *Column, v any) ([]any, error) {
 		fallthrough
 	default:
 		if arg, ok := scalar(c, v); ok {
-			return []any{arg}, nil
+			return append(dst, arg), nil
 		}
 	}
 	return nil, fmt.Errorf("field %s of class %s is of type %s and cannot hold a %T", c.Field, l.Class.Name, c.Type, v)
