@@ -83,6 +83,8 @@ type Config struct {
 	ProtectSaveResponse, ProtectOwner bool
 	// LockSchemas refuses changes through the schema API.
 	LockSchemas bool
+	// SchemaCacheTTL is how long a change of the schema by another process may go unseen; 0 is 5 s.
+	SchemaCacheTTL time.Duration
 
 	Users         UserOptions
 	Sessions      SessionOptions

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/parley-backend/parley/credential"
 	"github.com/parley-backend/parley/internal/access"
@@ -32,6 +33,8 @@ type Server struct {
 	state   atomic.Value // rest.State
 	close   sync.Once
 	weak    weakKeys
+	stop    context.CancelFunc
+	aside   sync.WaitGroup // what runs in the background besides the keys
 }
 
 // New wires an application together, reads its keys and its schema, and starts what runs in the background: the refresh of
@@ -61,11 +64,28 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		s.set.Stop()
 		return nil, err
 	}
+	s.background()
 	s.state.Store(rest.OK)
 	if cfg.SecurityCheckLog {
 		s.logSecurity(ctx)
 	}
 	return s, nil
+}
+
+// background starts to follow the schema of a database that other processes may change.
+func (s *Server) background() {
+	ctx, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	if !s.cfg.Store.Capabilities().Shared {
+		return
+	}
+	every := s.cfg.SchemaCacheTTL
+	if every <= 0 {
+		every = 5 * time.Second
+	}
+	s.aside.Go(func() {
+		s.schemas.Follow(ctx, every, func(err error) { s.log.Error("reading the schema", "error", err.Error()) })
+	})
 }
 
 func (c *Config) check() error {
@@ -171,6 +191,8 @@ func (s *Server) Credentials() *credential.Set { return s.set }
 func (s *Server) Close() {
 	s.close.Do(func() {
 		s.state.Store(rest.Failed)
+		s.stop()
 		s.set.Stop()
+		s.aside.Wait()
 	})
 }

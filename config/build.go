@@ -219,6 +219,7 @@ func (b *builder) objects(c *parley.Config) {
 		b.problem("objectIdSize", "must be between 4 and 64")
 	}
 	c.LockSchemas = v.Bool("schema.lockSchemas")
+	c.SchemaCacheTTL = time.Duration(v.Int("databaseOptions.schemaCacheTtl")) * time.Second
 	c.ProtectSaveResponse = !v.Bool("protectedFieldsSaveResponseExempt")
 	c.ProtectOwner = !v.Bool("protectedFieldsOwnerExempt")
 	c.Denylist = b.denylist()

@@ -115,7 +115,7 @@ var groupOptions = []Option{
 	{Name: "databaseOptions.disableIndexFieldValidation", Env: "PARSE_SERVER_DATABASE_DISABLE_INDEX_FIELD_VALIDATION", Kind: Bool, Doc: "Allow indexes on unknown fields"},
 	{Name: "databaseOptions.enableSchemaHooks", Env: "PARSE_SERVER_DATABASE_ENABLE_SCHEMA_HOOKS", Kind: Bool, Default: "false", Effect: Moot, Note: "it is of another database", Doc: "Change stream (Mongo) / LISTEN-NOTIFY (Postgres) schema-cache invalidation"},
 	{Name: "databaseOptions.logClientEvents", Env: "PARSE_SERVER_DATABASE_LOG_CLIENT_EVENTS", Kind: JSON, Effect: Moot, Note: "it is of another database", Doc: "[{name,keys,logLevel}] Mongo driver events to log"},
-	{Name: "databaseOptions.schemaCacheTtl", Env: "PARSE_SERVER_DATABASE_SCHEMA_CACHE_TTL", Kind: Int, Effect: Moot, Note: "it is of another database", Doc: "Seconds until the schema cache is re-read"},
+	{Name: "databaseOptions.schemaCacheTtl", Env: "PARSE_SERVER_DATABASE_SCHEMA_CACHE_TTL", Kind: Int, Default: "5", Doc: "Seconds that a change of the schema by another process may go unseen"},
 }
 
 // mongoOptions are the members of databaseOptions that Parse Server hands to the MongoDB driver.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/parley-backend/parley/parse"
 	"github.com/parley-backend/parley/schema"
@@ -76,6 +77,23 @@ func (s *Schemas) Refresh(ctx context.Context) error {
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	return s.reload(ctx)
+}
+
+// Follow reads the schema again every so often until ctx ends: that is how long a change by another process that has the same
+// database open may go unseen here. A reading that fails is told and tried again.
+func (s *Schemas) Follow(ctx context.Context, every time.Duration, failed func(error)) {
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if err := s.Refresh(ctx); err != nil && ctx.Err() == nil {
+			failed(err)
+		}
+	}
 }
 
 // reload needs the lock. A stored system class that lacks a default column, because an older version stored it, gets it:
