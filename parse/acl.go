@@ -64,7 +64,7 @@ func ACLFromMap(m *Map) (ACL, error) {
 	a := make(ACL, m.Len())
 	for name, entry := range m.All() {
 		if name == "*unresolved" {
-			if truthy(entry) {
+			if Truthy(entry) {
 				return nil, Errorf(InvalidACL, "Invalid ACL.")
 			}
 			continue

@@ -7,7 +7,7 @@ import (
 
 // recognise turns an object with a "__type" or "__op" into what it stands for, and leaves what is malformed as it is.
 func recognise(m *Map, ops bool) any {
-	if typ := m.Get("__type"); truthy(typ) {
+	if typ := m.Get("__type"); Truthy(typ) {
 		name, _ := typ.(string)
 		if read := typeReaders[name]; read != nil && !hasOperator(m) {
 			if v, ok := read(m); ok {
@@ -16,7 +16,7 @@ func recognise(m *Map, ops bool) any {
 		}
 		return m
 	}
-	if op := m.Get("__op"); ops && truthy(op) {
+	if op := m.Get("__op"); ops && Truthy(op) {
 		name, _ := op.(string)
 		if read := opReaders[name]; read != nil {
 			if v, ok := read(m); ok {
@@ -36,21 +36,6 @@ func hasOperator(m *Map) bool {
 		}
 	}
 	return false
-}
-
-// truthy is the test that JavaScript makes with if (v).
-func truthy(v any) bool {
-	switch v := v.(type) {
-	case nil:
-		return false
-	case bool:
-		return v
-	case string:
-		return v != ""
-	case float64:
-		return v != 0
-	}
-	return true
 }
 
 // typeReaders are the types of contract parse-api.md, 2.1, by the value of "__type".
@@ -186,7 +171,7 @@ func readObject(m *Map) (*Object, bool) {
 // Parse Server is code 111 "This is not a valid " + name (contract parse-api.md, 2.1). Only v itself is looked at.
 func Malformed(v any) (name string, bad bool) {
 	m, ok := v.(*Map)
-	if !ok || !truthy(m.Get("__type")) {
+	if !ok || !Truthy(m.Get("__type")) {
 		return "", false
 	}
 	return printed(m.Get("__type")), true
@@ -195,7 +180,7 @@ func Malformed(v any) (name string, bad bool) {
 // MalformedOp is [Malformed] for "__op"; [OpError] is its error.
 func MalformedOp(v any) (name string, bad bool) {
 	m, ok := v.(*Map)
-	if !ok || truthy(m.Get("__type")) || !truthy(m.Get("__op")) {
+	if !ok || Truthy(m.Get("__type")) || !Truthy(m.Get("__op")) {
 		return "", false
 	}
 	return printed(m.Get("__op")), true

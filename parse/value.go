@@ -31,3 +31,18 @@ type File struct {
 
 // Bytes is binary data, base64 on the wire.
 type Bytes []byte
+
+// Truthy is the test that JavaScript makes with if (v): Parse Server decides by it whether something was given.
+func Truthy(v any) bool {
+	switch v := v.(type) {
+	case nil:
+		return false
+	case bool:
+		return v
+	case string:
+		return v != ""
+	case float64:
+		return v != 0 && v == v
+	}
+	return true
+}

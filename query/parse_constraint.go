@@ -78,7 +78,7 @@ func (c *constraintReader) add(op Operator, arg any) {
 
 // atom reads a value that an operator compares with.
 func (c *constraintReader) atom(v any) (any, error) {
-	if m, ok := v.(*parse.Map); ok && truthy(m.Get("$relativeTime")) {
+	if m, ok := v.(*parse.Map); ok && parse.Truthy(m.Get("$relativeTime")) {
 		return nil, invalidJSON("$relativeTime can only be used with the $lt, $lte, $gt, and $gte operators")
 	}
 	return operand(v)
@@ -98,7 +98,7 @@ func parseValue(op Operator) constraintParser {
 func parseRange(op Operator) constraintParser {
 	return func(c *constraintReader, _ string, arg any) error {
 		m, ok := arg.(*parse.Map)
-		if !ok || !truthy(m.Get("$relativeTime")) {
+		if !ok || !parse.Truthy(m.Get("$relativeTime")) {
 			v, err := c.atom(arg)
 			if err != nil {
 				return err
@@ -152,7 +152,7 @@ func parseExists(c *constraintReader, _ string, arg any) error {
 	if _, err := c.atom(arg); err != nil {
 		return err
 	}
-	c.add(Exists, truthy(arg))
+	c.add(Exists, parse.Truthy(arg))
 	return nil
 }
 
@@ -278,17 +278,17 @@ func parseText(c *constraintReader, _ string, arg any) error {
 	if t.Term == "" {
 		return invalidJSON("bad $text: $term, should be string")
 	}
-	if v := search.Get("$language"); truthy(v) {
+	if v := search.Get("$language"); parse.Truthy(v) {
 		if t.Language, ok = v.(string); !ok {
 			return invalidJSON("bad $text: $language, should be string")
 		}
 	}
-	if v := search.Get("$caseSensitive"); truthy(v) {
+	if v := search.Get("$caseSensitive"); parse.Truthy(v) {
 		if t.CaseSensitive, ok = v.(bool); !ok {
 			return invalidJSON("bad $text: $caseSensitive, should be boolean")
 		}
 	}
-	if v := search.Get("$diacriticSensitive"); truthy(v) {
+	if v := search.Get("$diacriticSensitive"); parse.Truthy(v) {
 		if t.DiacriticSensitive, ok = v.(bool); !ok {
 			return invalidJSON("bad $text: $diacriticSensitive, should be boolean")
 		}
@@ -301,7 +301,7 @@ func parseText(c *constraintReader, _ string, arg any) error {
 func parseSubQuery(negated bool) constraintParser {
 	return func(c *constraintReader, name string, arg any) error {
 		m, _ := arg.(*parse.Map)
-		if m.String("className") == "" || !truthy(m.Get("where")) {
+		if m.String("className") == "" || !parse.Truthy(m.Get("where")) {
 			return invalidQuery("improper usage of %s", name)
 		}
 		return c.subQuery(&SubQuery{Key: c.key, Negated: negated}, m, name)
@@ -357,17 +357,3 @@ func (c *constraintReader) subQuery(q *SubQuery, m *parse.Map, name string) erro
 	return nil
 }
 
-// truthy is the test that JavaScript makes with if (v).
-func truthy(v any) bool {
-	switch v := v.(type) {
-	case nil:
-		return false
-	case bool:
-		return v
-	case string:
-		return v != ""
-	case float64:
-		return v != 0 && v == v
-	}
-	return true
-}

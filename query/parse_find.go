@@ -59,8 +59,8 @@ func ParseFind(params *parse.Map, opts Options) (*Find, error) {
 		}
 	}
 	f := &Find{
-		Count:                   truthy(params.Get("count")),
-		IncludeAll:              truthy(params.Get("includeAll")),
+		Count:                   parse.Truthy(params.Get("count")),
+		IncludeAll:              parse.Truthy(params.Get("includeAll")),
 		ReadPreference:          params.String("readPreference"),
 		IncludeReadPreference:   params.String("includeReadPreference"),
 		SubqueryReadPreference:  params.String("subqueryReadPreference"),
@@ -121,7 +121,7 @@ func whereOf(params *parse.Map) (*parse.Map, error) {
 
 // optionalText is String(v) of JavaScript for a value that is truthy, and "" for one that is not.
 func optionalText(v any) string {
-	if !truthy(v) {
+	if !parse.Truthy(v) {
 		return ""
 	}
 	return printed(v)
@@ -133,7 +133,7 @@ func parseWindow(params *parse.Map, opts Options) (skip, limit int, err error) {
 	if limit == 0 {
 		limit = 100
 	}
-	if v := params.Get("limit"); truthy(v) || v == float64(0) {
+	if v := params.Get("limit"); parse.Truthy(v) || v == float64(0) {
 		if limit, err = count("limit", v); err != nil {
 			return 0, 0, err
 		}
@@ -141,7 +141,7 @@ func parseWindow(params *parse.Map, opts Options) (skip, limit int, err error) {
 	if opts.MaxLimit > 0 {
 		limit = min(limit, opts.MaxLimit)
 	}
-	if v := params.Get("skip"); truthy(v) {
+	if v := params.Get("skip"); parse.Truthy(v) {
 		if skip, err = count("skip", v); err != nil {
 			return 0, 0, err
 		}
@@ -212,7 +212,7 @@ func isProviderID(key string) bool {
 var verbosities = []string{"queryPlanner", "queryPlannerExtended", "executionStats", "allPlansExecution"}
 
 func parseExplain(v any, opts Options) (explain bool, verbosity string, err error) {
-	if !truthy(v) {
+	if !parse.Truthy(v) {
 		return false, "", nil
 	}
 	if !opts.Privileged && !opts.PublicExplain {

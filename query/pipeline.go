@@ -133,15 +133,15 @@ func (p *Pipeline) takeOptions(params *parse.Map) *parse.Map {
 		case "hint":
 			p.Hint = v
 		case "explain":
-			p.Explain = truthy(v)
+			p.Explain = parse.Truthy(v)
 		case "comment":
 			p.Comment = optionalText(v)
 		case "readPreference":
 			p.ReadPreference = optionalText(v)
 		case "rawValues":
-			p.RawValues = truthy(v)
+			p.RawValues = parse.Truthy(v)
 		case "rawFieldNames":
-			p.RawFieldNames = truthy(v)
+			p.RawFieldNames = parse.Truthy(v)
 		default:
 			rest.Set(name, v)
 		}

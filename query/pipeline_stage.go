@@ -240,7 +240,7 @@ func parseUnwind(arg any, _ *schema.Class, _ Options) (Stage, error) {
 	if m, isMap := arg.(*parse.Map); isMap {
 		path, ok = m.Get("path").(string)
 		s.Index = m.String("includeArrayIndex")
-		s.Preserve = truthy(m.Get("preserveNullAndEmptyArrays"))
+		s.Preserve = parse.Truthy(m.Get("preserveNullAndEmptyArrays"))
 	}
 	if !ok || len(path) < 2 || path[0] != '$' || strings.HasPrefix(s.Index, "$") {
 		return nil, invalidQuery("path option to $unwind stage should be prefixed with a '$'")

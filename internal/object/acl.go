@@ -38,14 +38,14 @@ func anys(names []string) []any {
 // an object grants nothing to anybody, the removal of the ACL included (measured): a write that does not understand an ACL
 // must not open the object.
 func aclOf(v any) (acl parse.ACL, given bool, err error) {
-	if !truthy(v) {
+	if !parse.Truthy(v) {
 		return nil, false, nil
 	}
 	switch v := v.(type) {
 	case parse.ACL:
 		return v, true, nil
 	case *parse.Map:
-		if truthy(v.Get("*unresolved")) {
+		if parse.Truthy(v.Get("*unresolved")) {
 			return nil, true, parse.Errorf(parse.InvalidACL, "Invalid ACL.")
 		}
 		return entriesOf(v), true, nil
@@ -62,27 +62,12 @@ func entriesOf(m *parse.Map) parse.ACL {
 		if !ok {
 			continue
 		}
-		granted := parse.Access{Read: truthy(flags.Get("read")), Write: truthy(flags.Get("write"))}
+		granted := parse.Access{Read: parse.Truthy(flags.Get("read")), Write: parse.Truthy(flags.Get("write"))}
 		if granted != (parse.Access{}) {
 			acl[name] = granted
 		}
 	}
 	return acl
-}
-
-// truthy is the test that JavaScript makes with if (v).
-func truthy(v any) bool {
-	switch v := v.(type) {
-	case nil:
-		return false
-	case bool:
-		return v
-	case string:
-		return v != ""
-	case float64:
-		return v != 0
-	}
-	return true
 }
 
 // exposeACL turns the stored form of an object into the client's, in place: ACL goes last, as Parse Server has it.

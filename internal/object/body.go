@@ -74,7 +74,7 @@ func (o *Objects) checkID(s *Save) error {
 		return nil
 	}
 	for _, name := range []string{"objectId", "id"} {
-		if truthy(s.Data.Get(name)) {
+		if parse.Truthy(s.Data.Get(name)) {
 			return parse.Errorf(parse.InvalidKeyName, "%s is an invalid field name.", name)
 		}
 		s.Data.Delete(name)

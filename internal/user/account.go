@@ -43,10 +43,10 @@ func (u *Users) LogInAs(ctx context.Context, objects *object.Objects, caller *au
 		return nil, parse.Denied(parse.OperationForbidden, "read-only masterKey isn't allowed to login as another user.")
 	}
 	id := body.Get("userId")
-	if !given(id) {
+	if !parse.Truthy(id) {
 		id = params.Get("userId")
 	}
-	if !given(id) {
+	if !parse.Truthy(id) {
 		return nil, parse.Errorf(parse.InvalidValue, "userId must not be empty, null, or undefined")
 	}
 	userID, ok := id.(string)

@@ -14,8 +14,8 @@ import (
 // to prove next. The user may be named by name and password, or by the authData of one provider.
 func (u *Users) Challenge(ctx context.Context, objects *object.Objects, caller *auth.Caller, body, params *parse.Map) (*parse.Map, error) {
 	ask := &AuthRequest{Caller: caller, IsChallenge: true}
-	if given(body.Get("username")) || given(body.Get("email")) {
-		if !given(body.Get("password")) {
+	if parse.Truthy(body.Get("username")) || parse.Truthy(body.Get("email")) {
+		if !parse.Truthy(body.Get("password")) {
 			return nil, parse.Errorf(parse.OtherCause, "You provided username or email, you need to also provide password.")
 		}
 		stored, err := u.authenticate(ctx, objects, caller, body, params)
@@ -25,7 +25,7 @@ func (u *Users) Challenge(ctx context.Context, objects *object.Objects, caller *
 		ask.User = session.User(stored)
 	}
 	wanted := body.Get("challengeData")
-	if !given(wanted) {
+	if !parse.Truthy(wanted) {
 		return nil, parse.Errorf(parse.OtherCause, "Nothing to challenge.")
 	}
 	challenges, ok := wanted.(*parse.Map)
@@ -56,7 +56,7 @@ func (u *Users) Challenge(ctx context.Context, objects *object.Objects, caller *
 		}
 		switch {
 		case answer == NoChallenge:
-		case given(answer):
+		case parse.Truthy(answer):
 			answers.Set(provider, answer)
 		default:
 			answers.Set(provider, true)
@@ -68,7 +68,7 @@ func (u *Users) Challenge(ctx context.Context, objects *object.Objects, caller *
 // challengeAuthData reads the authData of a challenge, which may name one account.
 func challengeAuthData(body *parse.Map, user *parse.Object) (*parse.Map, error) {
 	value := body.Get("authData")
-	if !given(value) {
+	if !parse.Truthy(value) {
 		return nil, nil
 	}
 	authData, ok := value.(*parse.Map)
@@ -84,7 +84,7 @@ func challengeAuthData(body *parse.Map, user *parse.Object) (*parse.Map, error) 
 		if !ok && data != nil {
 			return nil, parse.Errorf(parse.OtherCause, "authData.%s should be an object.", provider)
 		}
-		if given(member.Get("id")) {
+		if parse.Truthy(member.Get("id")) {
 			ids++
 		}
 	}
@@ -107,7 +107,7 @@ func (u *Users) identify(ctx context.Context, objects *object.Objects, authData 
 	for provider, value := range authData.All() {
 		data, _ := value.(*parse.Map)
 		adapter := u.adapter(provider)
-		if !given(data.Get("id")) || adapter == nil {
+		if !parse.Truthy(data.Get("id")) || adapter == nil {
 			continue
 		}
 		if err := adapter.ValidateAppID(ctx, data, ask); err != nil {

@@ -148,37 +148,28 @@ func (u *Users) authenticate(ctx context.Context, objects *object.Objects, calle
 // readCredentials takes them from the URL when a name or an address is there that the body lacks.
 func (u *Users) readCredentials(body, params *parse.Map) (*credentials, error) {
 	from := body
-	if !given(body.Get("username")) && given(params.Get("username")) || !given(body.Get("email")) && given(params.Get("email")) {
+	if !parse.Truthy(body.Get("username")) && parse.Truthy(params.Get("username")) || !parse.Truthy(body.Get("email")) && parse.Truthy(params.Get("email")) {
 		from = params
 	}
 	username, email, password := from.Get("username"), from.Get("email"), from.Get("password")
-	if !given(username) && !given(email) {
+	if !parse.Truthy(username) && !parse.Truthy(email) {
 		return nil, parse.Errorf(parse.UsernameMissing, "username/email is required.")
 	}
-	if !given(password) {
+	if !parse.Truthy(password) {
 		return nil, parse.Errorf(parse.PasswordMissing, "password is required.")
 	}
-	c := &credentials{ignoreVerification: given(from.Get("ignoreEmailVerification"))}
+	c := &credentials{ignoreVerification: parse.Truthy(from.Get("ignoreEmailVerification"))}
 	for _, field := range []struct {
 		value any
 		to    *string
 	}{{username, &c.username}, {email, &c.email}, {password, &c.password}} {
 		text, ok := field.value.(string)
-		if given(field.value) && !ok {
+		if parse.Truthy(field.value) && !ok {
 			return nil, errBadLogin
 		}
 		*field.to = text
 	}
 	return c, nil
-}
-
-// given is the test that JavaScript makes of a value that may be missing.
-func given(v any) bool {
-	switch v {
-	case nil, "", false, 0.0:
-		return false
-	}
-	return true
 }
 
 // byCredentials returns the stored user, nil when there is none. A name also finds the user of that address, unless some other
