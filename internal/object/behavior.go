@@ -20,9 +20,10 @@ type Behavior interface {
 	Written(ctx context.Context, s *Save, object *parse.Object) error
 	// Restrict may narrow or refuse a read; what the caller itself asked has been checked before.
 	Restrict(ctx context.Context, caller *auth.Caller, q *query.Find) error
-	// Deleting runs before an object is removed and may refuse; Deleted after.
+	// Deleting runs before an object is removed and may refuse.
 	Deleting(ctx context.Context, caller *auth.Caller, object *parse.Object) error
-	Deleted(ctx context.Context, caller *auth.Caller, object *parse.Object) error
+	// Deleted runs once the object is gone for everybody: after the commit of the transaction, if there is one.
+	Deleted(caller *auth.Caller, object *parse.Object)
 	// Shape turns a stored object into what this caller reads, in place: internal fields are already gone for callers without the maintenance key.
 	Shape(caller *auth.Caller, object *parse.Object)
 }
@@ -35,7 +36,7 @@ func (Plain) Complete(context.Context, *Save) error                       { retu
 func (Plain) Written(context.Context, *Save, *parse.Object) error         { return nil }
 func (Plain) Restrict(context.Context, *auth.Caller, *query.Find) error   { return nil }
 func (Plain) Deleting(context.Context, *auth.Caller, *parse.Object) error { return nil }
-func (Plain) Deleted(context.Context, *auth.Caller, *parse.Object) error  { return nil }
+func (Plain) Deleted(*auth.Caller, *parse.Object)                         {}
 func (Plain) Shape(*auth.Caller, *parse.Object)                           {}
 
 // Refuser is a [Behavior] that has words of its own for what went wrong: it turns the final error of a save or a delete

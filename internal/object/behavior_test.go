@@ -65,9 +65,8 @@ func (r *recorder) Deleting(_ context.Context, _ *auth.Caller, object *parse.Obj
 	return nil
 }
 
-func (r *recorder) Deleted(_ context.Context, _ *auth.Caller, object *parse.Object) error {
+func (r *recorder) Deleted(_ *auth.Caller, object *parse.Object) {
 	r.note("deleted %v", text(object))
-	return nil
 }
 
 func (r *recorder) Shape(caller *auth.Caller, object *parse.Object) {

@@ -56,9 +56,7 @@ func (o *Objects) remove(ctx context.Context, caller *auth.Caller, className, id
 	if original == nil {
 		return nil
 	}
-	if err := behavior.Deleted(ctx, caller, original); err != nil {
-		return err
-	}
+	o.AfterCommit(func() { behavior.Deleted(caller, original) })
 	if o.cfg.Notify != nil {
 		o.notify(Change{Caller: caller, Class: class, Original: original})
 	}

@@ -128,10 +128,7 @@ func (r *Roles) Written(_ context.Context, s *object.Save, _ *parse.Object) erro
 }
 
 // Deleted clears the cache.
-func (r *Roles) Deleted(context.Context, *auth.Caller, *parse.Object) error {
-	r.Clear()
-	return nil
-}
+func (r *Roles) Deleted(*auth.Caller, *parse.Object) { r.Clear() }
 
 // Purged clears the cache.
 func (r *Roles) Purged(context.Context) { r.Clear() }

@@ -126,10 +126,7 @@ func (s *Sessions) Deleting(_ context.Context, caller *auth.Caller, session *par
 }
 
 // Deleted forgets the session.
-func (s *Sessions) Deleted(_ context.Context, _ *auth.Caller, session *parse.Object) error {
-	s.forget(session)
-	return nil
-}
+func (s *Sessions) Deleted(_ *auth.Caller, session *parse.Object) { s.forget(session) }
 
 // Purged forgets all sessions.
 func (s *Sessions) Purged(context.Context) { s.tokens.Clear() }

@@ -258,10 +258,7 @@ func (u *Users) Deleting(_ context.Context, caller *auth.Caller, _ *parse.Object
 var errDelete = parse.Errorf(parse.SessionMissing, "Insufficient auth to delete user")
 
 // Deleted makes every session of the user worthless at once.
-func (u *Users) Deleted(_ context.Context, _ *auth.Caller, user *parse.Object) error {
-	u.cfg.Sessions.ForgetUser(user.ID())
-	return nil
-}
+func (u *Users) Deleted(_ *auth.Caller, user *parse.Object) { u.cfg.Sessions.ForgetUser(user.ID()) }
 
 // Purged does so for all users.
 func (u *Users) Purged(context.Context) { u.cfg.Sessions.ForgetAll() }
