@@ -290,41 +290,39 @@ func isProviderIndex(name string) bool {
 	return strings.HasPrefix(name, schema.UserClass+"._User_unique_authData_")
 }
 
-// newProviders appends the authentication providers among the fields whose ids have no unique index yet, as far as this process knows.
-func (db *DB) newProviders(list []string, class string, fields *parse.Map) []string {
+// appendProviders appends the authentication providers among the fields of a _User.
+func appendProviders(list []string, class string, fields *parse.Map) []string {
 	if class != schema.UserClass {
 		return list
 	}
 	for key := range fields.All() {
 		name, _, _ := strings.Cut(key, ".")
 		provider, ok := strings.CutPrefix(name, schema.AuthDataPrefix)
-		if !ok || slices.Contains(list, provider) {
-			continue
-		}
-		if _, known := db.providers.Load(provider); !known {
+		if ok && !slices.Contains(list, provider) {
 			list = append(list, provider)
 		}
 	}
 	return list
 }
 
-// ensureProviders makes the ids of authentication providers unique. They are remembered only once the table has them for good,
-// which is not known here; so the index is asked for again until a class is saved or the write is repeated.
-func (db *DB) ensureProviders(c *conn, layout *sqlgen.Layout, providers []string) error {
+// ensureProviders makes the ids of authentication providers unique, before the first user of one is stored. That an index is there
+// is not remembered: it may be part of a transaction that fails in the end.
+func (c *conn) ensureProviders(layout *sqlgen.Layout, providers []string) error {
 	for _, provider := range providers {
 		ix, ok := layout.UniqueIndex(schema.AuthDataIndex(provider))
 		if !ok {
 			continue
 		}
-		rows, err := c.query("SELECT 1 FROM sqlite_schema WHERE type = 'index' AND name = ?1", unquote(ix.SQLName))
+		known := false
+		look := &sqlgen.Statement{SQL: "SELECT 1 FROM sqlite_schema WHERE type = 'index' AND name = ?1", Args: []any{unquote(ix.SQLName)}}
+		err := c.run(look, func(*sqlite.Stmt) (bool, error) {
+			known = true
+			return false, nil
+		})
+		if err == nil && !known {
+			err = c.script(ix.Create)
+		}
 		if err != nil {
-			return err
-		}
-		if len(rows) > 0 {
-			db.providers.Store(provider, true)
-			continue
-		}
-		if err := c.script(ix.Create); err != nil {
 			return indexError(ix, err)
 		}
 	}
@@ -355,7 +353,6 @@ func (db *DB) DropClass(ctx context.Context, class string) error {
 	if err != nil {
 		return wrap("DropClass", class, errors.Join(err, db.read(context.WithoutCancel(ctx), db.loadAliases)))
 	}
-	db.providers.Clear()
 	db.layouts.Delete(class)
 	db.seenMu.Lock()
 	delete(db.seen, class)

@@ -109,12 +109,20 @@ func lifetime(t *testing.T, file string, round, acknowledged int) []string {
 	return lines
 }
 
+// TestKill kills a hundred children, in two databases side by side.
 func TestKill(t *testing.T) {
-	const rounds = 100
-	file := filepath.Join(t.TempDir(), "parley.db")
+	for _, name := range []string{"a", "b"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			killRepeatedly(t, filepath.Join(t.TempDir(), "parley.db"), 50)
+		})
+	}
+}
+
+func killRepeatedly(t *testing.T, file string, rounds int) {
 	ctx := context.Background()
 	class := gameScore()
-	// prepare opens the database, sees to the counter, and closes it, so that the child is the only process.
+	// inspect opens the database and closes it, so that the child is the only process.
 	inspect := func(look func(db *DB)) {
 		db, err := Open(ctx, Config{Path: file, Readers: 1})
 		if err != nil {

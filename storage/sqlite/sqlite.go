@@ -63,9 +63,7 @@ type DB struct {
 	// seen are the classes as this process last read or wrote them; see SaveClass.
 	seen   map[string]*schema.Class
 	seenMu sync.Mutex
-	// providers are the authentication providers whose ids are known to have a unique index.
-	providers sync.Map
-	closed    atomic.Bool
+	closed atomic.Bool
 }
 
 // Open opens a database, and makes it when there is none. Errors are *[storage.Error]: Unavailable for a file that

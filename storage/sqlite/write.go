@@ -97,11 +97,11 @@ func (db *DB) create(class *schema.Class, objects []*parse.Object) (*write, erro
 		if statements[i], err = w.layout.Insert(o); err != nil {
 			return w, err
 		}
-		providers = db.newProviders(providers, class.Name, &o.Map)
+		providers = appendProviders(providers, class.Name, &o.Map)
 	}
 	w.steps = w.steps || len(providers) > 0
 	w.run = func(c *conn) error {
-		if err := db.ensureProviders(c, w.layout, providers); err != nil {
+		if err := c.ensureProviders(w.layout, providers); err != nil {
 			return err
 		}
 		for _, st := range statements {
@@ -138,10 +138,10 @@ func (db *DB) update(class *schema.Class, where query.Node, changes *parse.Map, 
 		return w, err
 	}
 	names := rootsOf(changes)
-	providers := db.newProviders(nil, class.Name, changes)
+	providers := appendProviders(nil, class.Name, changes)
 	w.steps = true
 	w.run = func(c *conn) (err error) {
-		if err := db.ensureProviders(c, w.layout, providers); err != nil {
+		if err := c.ensureProviders(w.layout, providers); err != nil {
 			return err
 		}
 		if w.objects, err = c.objects(w.layout, st); err != nil {

@@ -176,8 +176,8 @@ func (w *writer) next(size int) *job {
 func (w *writer) attempt(group []*job, j *job) []*job {
 	if len(group) == 0 {
 		if err := w.conn.exec("BEGIN IMMEDIATE"); err != nil {
+			w.refuse(err) // before anybody is told, and may come back at once
 			j.finish(err)
-			w.refuse(err)
 			return group
 		}
 	}
