@@ -34,7 +34,7 @@ func (c *Config) keys() []keySpec {
 // credentials makes the credentials of all configured keys, in one set, and what verifies requests with them.
 func (c *Config) credentials(log *slog.Logger, weak *weakKeys) (*credential.Set, *auth.Keys, error) {
 	set := &credential.Set{}
-	made := map[string]auth.Verifier{}
+	made := map[string]credential.Verifier{}
 	for _, spec := range c.keys() {
 		if spec.source == nil {
 			continue

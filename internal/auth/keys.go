@@ -10,24 +10,16 @@ import (
 	"github.com/parley-backend/parley/credential"
 )
 
-// Verifier answers whether a presented secret is a live version of a credential. [*credential.Credential] is one.
-type Verifier interface {
-	// Verify answers at once, from memory.
-	Verify(presented string) credential.Decision
-	// VerifyContext may ask the source of an unknown secret once, within the limits of the engine.
-	VerifyContext(ctx context.Context, presented string) credential.Decision
-}
-
 // Key is one of the privileged keys and the addresses it may be used from.
 type Key struct {
-	Verifier Verifier // nil: there is no such key
+	Verifier credential.Verifier // nil: there is no such key
 	IPs      IPList
 }
 
 // ClientKey is one of the keys that tell an application from a stranger; it grants nothing.
 type ClientKey struct {
 	Name     string // option: "restAPIKey", …
-	Verifier Verifier
+	Verifier credential.Verifier
 }
 
 // Keys verifies what a request presents. Verifying nothing costs nothing: a request without a key never depends on a source.

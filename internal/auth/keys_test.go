@@ -9,7 +9,7 @@ import (
 	"github.com/parley-backend/parley/credential"
 )
 
-// key is a Verifier of scripted answers that counts how often it may have asked its source.
+// key is a credential.Verifier of scripted answers that counts how often it may have asked its source.
 type key struct {
 	accepts   string
 	undecided bool
