@@ -6,8 +6,11 @@ import (
 	"strings"
 )
 
+// MaxName is the length in bytes of the longest name of a class or a field that a client may make up.
+const MaxName = 255
+
 // FieldName tells whether a name may be that of a field a client adds to a class: a letter, then letters, digits
-// and underscores; not "length", and not "className" except in _Hooks (contract parse-api.md, 2.3).
+// and underscores, [MaxName] in all; not "length", and not "className" except in _Hooks (contract parse-api.md, 2.3).
 func FieldName(name, class string) bool {
 	return identifier(name) && name != "length" && (name != "className" || class == "_Hooks")
 }
@@ -28,7 +31,7 @@ func identifier(name string) bool {
 			return false
 		}
 	}
-	return name != ""
+	return name != "" && len(name) <= MaxName
 }
 
 // ReservedField tells whether every class has a field of this name, which no client may define.

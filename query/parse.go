@@ -26,6 +26,8 @@ type parser struct {
 	constraints map[string]constraintParser
 	// subqueries is how many sub-queries stand around what is being read; logical how many $or, $and, $nor.
 	subqueries, logical int
+	// programs is the size of all regular expressions so far.
+	programs int
 }
 
 func newParser(opts Options) *parser {

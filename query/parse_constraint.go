@@ -242,8 +242,12 @@ func (c *constraintReader) regex(m *parse.Map) (*Regex, error) {
 		slices.Sort(letters)
 		x.Options = string(slices.Compact(letters))
 	}
-	if _, err := x.Compile(); err != nil {
+	compiled, err := x.Compile()
+	if err != nil {
 		return nil, err
+	}
+	if c.programs += max(compiled.size, minProgram); c.programs > maxPrograms {
+		return nil, invalidQuery("The regular expressions of the query are too large.")
 	}
 	return x, nil
 }
@@ -356,4 +360,3 @@ func (c *constraintReader) subQuery(q *SubQuery, m *parse.Map, name string) erro
 	}
 	return nil
 }
-

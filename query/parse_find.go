@@ -166,11 +166,22 @@ func count(name string, v any) (int, error) {
 	return int(min(f, math.MaxInt32)), nil
 }
 
+// maxKeys is how many keys may stand in order, keys, excludeKeys or include. It is as many as a class has fields; the work that they
+// make grows with their number for every object of the answer.
+const maxKeys = 1000
+
+func tooMany(name string, n int) error {
+	return invalidQuery("Number of keys in %s (%d) exceeds maximum allowed (%d)", name, n, maxKeys)
+}
+
 // parseOrder reads a comma list of keys, '-' before a key for descending. A key that stands twice keeps its first
 // place and its last direction. "$score" is always the best first.
 func parseOrder(text string) ([]Order, error) {
 	if text == "" {
 		return nil, nil
+	}
+	if n := strings.Count(text, ",") + 1; n > maxKeys {
+		return nil, tooMany("order", n)
 	}
 	var order []Order
 	place := make(map[string]int)
@@ -239,7 +250,11 @@ var alwaysReturned = []string{"objectId", "createdAt", "updatedAt", "ACL"}
 // parseKeys reads keys, excludeKeys and include, which depend on each other.
 func parseKeys(f *Find, params *parse.Map) (err error) {
 	if v := params.Get("excludeKeys"); v != nil {
-		for _, key := range splitKeys(printed(v)) {
+		excluded, err := splitKeys("excludeKeys", printed(v))
+		if err != nil {
+			return err
+		}
+		for _, key := range excluded {
 			if !slices.Contains(alwaysReturned, key) {
 				f.ExcludeKeys = append(f.ExcludeKeys, key)
 			}
@@ -247,7 +262,10 @@ func parseKeys(f *Find, params *parse.Map) (err error) {
 	}
 	dotted := slices.Clone(f.ExcludeKeys)
 	if v := params.Get("keys"); v != nil {
-		keys := splitKeys(printed(v))
+		keys, err := splitKeys("keys", printed(v))
+		if err != nil {
+			return err
+		}
 		dotted = append(slices.Clone(keys), dotted...)
 		f.Keys = []string{}
 		excluded := make(map[string]bool)
@@ -260,7 +278,10 @@ func parseKeys(f *Find, params *parse.Map) (err error) {
 			}
 		}
 	}
-	include := splitKeys(optionalPrinted(params.Get("include")))
+	include, err := splitKeys("include", optionalPrinted(params.Get("include")))
+	if err != nil {
+		return err
+	}
 	for _, key := range dotted {
 		if i := strings.LastIndexByte(key, '.'); i > 0 {
 			include = append(include, key[:i])
@@ -281,8 +302,11 @@ func optionalPrinted(v any) string {
 	return printed(v)
 }
 
-// splitKeys splits a comma list, each key once, without empty ones.
-func splitKeys(text string) []string {
+// splitKeys splits the comma list of a parameter, each key once, without empty ones.
+func splitKeys(name, text string) ([]string, error) {
+	if n := strings.Count(text, ",") + 1; n > maxKeys {
+		return nil, tooMany(name, n)
+	}
 	var keys []string
 	seen := make(map[string]bool)
 	for key := range strings.SplitSeq(text, ",") {
@@ -291,7 +315,7 @@ func splitKeys(text string) []string {
 			keys = append(keys, key)
 		}
 	}
-	return keys
+	return keys, nil
 }
 
 // pathsOf returns the paths and all their prefixes, each once, the short ones first.

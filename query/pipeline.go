@@ -160,6 +160,9 @@ func splitStages(m *parse.Map) []any {
 
 // parseStage reads one stage. It is nil for the parameters distinct and where in place of a stage.
 func parseStage(v any, class *schema.Class, opts Options) (Stage, error) {
+	if err := checkPaths(v); err != nil {
+		return nil, err
+	}
 	m, _ := v.(*parse.Map)
 	if m.Len() != 1 {
 		return nil, invalidQuery("Pipeline stages should only have one key but found %s.", strings.Join(m.Keys(), ", "))
@@ -179,6 +182,39 @@ func parseStage(v any, class *schema.Class, opts Options) (Stage, error) {
 		return nil, invalidQuery("Unsupported aggregate stage '%s'.", name)
 	}
 	return nil, invalidQuery("Unrecognized pipeline stage name: '%s'", name)
+}
+
+// checkPaths refuses field paths that reach deeper than values nest: a stage may build a value as deep as its path.
+func checkPaths(v any) error {
+	switch v := v.(type) {
+	case string:
+		if strings.HasPrefix(v, "$") {
+			return checkPath(v)
+		}
+	case []any:
+		for _, e := range v {
+			if err := checkPaths(e); err != nil {
+				return err
+			}
+		}
+	case *parse.Map:
+		for name, e := range v.All() {
+			if err := checkPath(name); err != nil {
+				return err
+			}
+			if err := checkPaths(e); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func checkPath(path string) error {
+	if strings.Count(path, ".") >= maxDepth {
+		return invalidQuery("A field path must not be more than %d levels deep", maxDepth)
+	}
+	return nil
 }
 
 // fieldPath gives a path the Parse name of its field.

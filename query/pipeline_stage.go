@@ -246,7 +246,7 @@ func parseUnwind(arg any, _ *schema.Class, _ Options) (Stage, error) {
 		return nil, invalidQuery("path option to $unwind stage should be prefixed with a '$'")
 	}
 	s.Path = fieldPath(path[1:])
-	return s, nil
+	return s, checkPath(s.Index)
 }
 
 func (s *UnwindStage) run(in documents) documents {

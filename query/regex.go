@@ -19,6 +19,12 @@ const (
 	maxPattern = 32764
 	// maxProgram is the number of instructions that a pattern may compile to: a{1000}{1000} is short but not small.
 	maxProgram = 20000
+	// maxPrograms bounds the instructions of all patterns of one query together, each counting for minProgram at least: they
+	// are all in memory while the query runs.
+	maxPrograms = 10 * maxProgram
+	minProgram  = 100
+	// maxCached is the largest program that stays in memory after its query; larger ones are compiled again.
+	maxCached = 1000
 	// regexTimeout is how long a pattern with backtracking may work on one value.
 	regexTimeout = 500 * time.Millisecond
 )
@@ -32,6 +38,8 @@ const (
 type Pattern struct {
 	linear       *regexp.Regexp
 	backtracking *regexp2.Regexp
+	// size is about the number of instructions.
+	size int
 }
 
 // Compile returns the compiled pattern, from a bounded cache if it was used before. The error is a *parse.Error of code 102.
@@ -43,7 +51,9 @@ func (r *Regex) Compile() (*Pattern, error) {
 	if err != nil {
 		return nil, err
 	}
-	patterns.put(*r, p)
+	if p.size <= maxCached {
+		patterns.put(*r, p)
+	}
 	return p, nil
 }
 
@@ -103,14 +113,15 @@ func compilePattern(pattern, options string) (*Pattern, error) {
 	if !t.backtracking {
 		tree, err := syntax.Parse(t.linear, syntax.Perl)
 		if err == nil {
-			if programSize(tree, 1) > maxProgram {
+			size := programSize(tree, 1)
+			if size > maxProgram {
 				return nil, parse.Errorf(parse.InvalidQuery, "The regular expression is too large.")
 			}
 			re, err := regexp.Compile(t.linear)
 			if err != nil {
 				return nil, invalid
 			}
-			return &Pattern{linear: re}, nil
+			return &Pattern{linear: re, size: size}, nil
 		}
 		if e, ok := err.(*syntax.Error); ok && (e.Code == syntax.ErrLarge || e.Code == syntax.ErrNestingDepth) {
 			return nil, parse.Errorf(parse.InvalidQuery, "The regular expression is too large.")
@@ -121,7 +132,7 @@ func compilePattern(pattern, options string) (*Pattern, error) {
 		return nil, invalid
 	}
 	re.MatchTimeout = regexTimeout
-	return &Pattern{backtracking: re}, nil
+	return &Pattern{backtracking: re, size: len(pattern)}, nil
 }
 
 func compileBacktracking(pattern, options string) (re *regexp2.Regexp, err error) {

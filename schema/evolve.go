@@ -27,11 +27,15 @@ func NewFields(class *Class, values *parse.Map) []string {
 	return names
 }
 
+// MaxFields is how many fields writes may add to a class, the default columns included. A table has no more than 2000 columns in
+// SQLite and 1600 in PostgreSQL, some fields take two, and a field costs every reader of the class something.
+const MaxFields = 1000
+
 // Fit returns the class that the values and operators of a write fit into: the class itself when nothing is missing,
 // otherwise a copy with the missing fields. Internal fields are no fields of a write here: they are refused like any other
 // invalid name. What does not fit is an *parse.Error (contract parse-api.md, 2.5):
 //
-//	105 Invalid field name    111 the type of a value, or two GeoPoints in one write    121 "$" or "." in a nested key
+//	105 Invalid field name    111 the type of a value, or two GeoPoints in one write    121 "$" or "." in a nested key    255 more than MaxFields
 func Fit(class *Class, values *parse.Map) (*Class, error) {
 	if err := oneGeoPoint(values); err != nil {
 		return nil, err
@@ -66,6 +70,9 @@ func Fit(class *Class, values *parse.Map) (*Class, error) {
 		}
 		if fit == class {
 			fit = class.Clone()
+		}
+		if len(fit.Fields) >= MaxFields {
+			return nil, parse.Errorf(parse.InvalidSchemaOperation, "Class %s cannot have more than %d fields.", class.Name, MaxFields)
 		}
 		fit.Fields[name] = field
 	}

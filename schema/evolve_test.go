@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
@@ -203,5 +204,24 @@ func TestDefaultACL(t *testing.T) {
 		if diff := cmp.Diff(test.want, class.DefaultACL(test.user)); diff != "" {
 			t.Errorf("DefaultACL(%q) of %s (-want +got):\n%s", test.user, test.clp, diff)
 		}
+	}
+}
+
+func TestFitBoundsTheNumberOfFields(t *testing.T) {
+	class := New("C")
+	values := parse.NewMap()
+	for i := len(class.Fields); i < MaxFields; i++ {
+		values.Set(fmt.Sprintf("f%d", i), 1.0)
+	}
+	full, err := Fit(class, values)
+	if err != nil || len(full.Fields) != MaxFields {
+		t.Fatalf("Fit(%d new fields) = %d fields, %v, want %d", values.Len(), len(full.Fields), err, MaxFields)
+	}
+	_, err = Fit(full, parse.NewMap("onemore", 1.0))
+	if want := "255 Class C cannot have more than 1000 fields."; err == nil || err.Error() != want {
+		t.Errorf("Fit(one field more) = %v, want %s", err, want)
+	}
+	if fit, err := Fit(full, parse.NewMap("f500", 2.0)); fit != full || err != nil {
+		t.Errorf("Fit(a field that is there) = %v, %v, want the class itself", fit, err)
 	}
 }

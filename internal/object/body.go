@@ -86,6 +86,10 @@ func (o *Objects) checkID(s *Save) error {
 func checkKey(s *Save, key string) error {
 	root, rest, dotted := strings.Cut(key, ".")
 	switch {
+	case strings.Count(key, ".") >= parse.DefaultDepth:
+		// Each part of the key is a level of the stored value. Without this bound one key of a few megabytes makes a
+		// value that no client can read, and that nothing can be done with in a stack of finite size.
+		return parse.Errorf(parse.InvalidNestedKey, "Nested keys should not be more than %d levels deep", parse.DefaultDepth)
 	case strings.Contains(rest, "$"):
 		return parse.Errorf(parse.InvalidNestedKey, "Nested keys should not contain the '$' or '.' characters")
 	case dotted && root == "authData":
