@@ -315,7 +315,7 @@ func parseSize(text string) (int64, error) {
 		}
 	}
 	n, err := strconv.ParseFloat(s, 64)
-	if err != nil || n <= 0 || n*float64(unit) > 1<<40 {
+	if err != nil || !(n*float64(unit) >= 1 && n*float64(unit) <= 1<<40) { // written so that NaN is refused, too
 		return 0, errors.New(`must be a size, as "20mb"`)
 	}
 	return int64(n * float64(unit)), nil

@@ -330,7 +330,7 @@ func (v *Values) Warnings() []string {
 		}
 		switch o.Effect {
 		case Later:
-			texts = append(texts, fmt.Sprintf("option %s has no effect: %s are not part of this version", o.Name, strings.ToLower(o.Note[:1])+o.Note[1:]))
+			texts = append(texts, fmt.Sprintf("option %s has no effect: it is part of %s, which this version does not have", o.Name, o.Note))
 		case Moot:
 			texts = append(texts, fmt.Sprintf("option %s has no effect: %s", o.Name, o.Note))
 		}

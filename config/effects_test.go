@@ -1,0 +1,236 @@
+package config
+
+import (
+	"log/slog"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// effects holds, for every option that works, a text that asks for something else than the default, and what must be set besides.
+var effects = map[string]struct {
+	text string
+	with map[string]string
+	// command: the option is read by the command, not by Build; cmd/parley tests what it does.
+	command bool
+}{
+	"dataDir":                                 {text: "elsewhere"},
+	"metricsAddress":                          {text: "127.0.0.1:1"},
+	"maxConcurrentRequests":                   {text: "7"},
+	"shutdownTimeout":                         {text: "7"},
+	"keyOverlap":                              {text: "7"},
+	"allowAggregationForReadOnlyMasterKey":    {text: "false"},
+	"allowClientClassCreation":                {text: "true"},
+	"allowCustomObjectId":                     {text: "true"},
+	"allowHeaders":                            {text: "X-One,X-Two"},
+	"allowOrigin":                             {text: "https://example.com"},
+	"appId":                                   {text: "other"},
+	"auth":                                    {text: `{"facebook":{}}`},
+	"cacheMaxSize":                            {text: "7"},
+	"cacheTTL":                                {text: "7"},
+	"clientKey":                               {text: "a key of the clients"},
+	"convertEmailToLowercase":                 {text: "true"},
+	"convertUsernameToLowercase":              {text: "true"},
+	"databaseURI":                             {text: "memory:"},
+	"defaultLimit":                            {text: "7"},
+	"dotNetKey":                               {text: "a key of the clients"},
+	"enableAnonymousUsers":                    {text: "false"},
+	"enableSanitizedErrorResponse":            {text: "false"},
+	"enforcePrivateUsers":                     {text: "false"},
+	"expireInactiveSessions":                  {text: "false"},
+	"extendSessionOnUse":                      {text: "true"},
+	"host":                                    {text: "127.0.0.1"},
+	"javascriptKey":                           {text: "a key of the clients"},
+	"jsonLogs":                                {text: "true", command: true},
+	"logLevel":                                {text: "warn", command: true},
+	"maintenanceKey":                          {text: "another privileged key"},
+	"maintenanceKeyIps":                       {text: "10.0.0.1"},
+	"masterKey":                               {text: "env:ANOTHER"},
+	"masterKeyIps":                            {text: "10.0.0.1"},
+	"masterKeyTtl":                            {text: "7"},
+	"maxLimit":                                {text: "7"},
+	"maxUploadSize":                           {text: "1kb"},
+	"mountPath":                               {text: "/api"},
+	"objectIdSize":                            {text: "12"},
+	"port":                                    {text: "7"},
+	"preventLoginWithUnverifiedEmail":         {text: "true"},
+	"preventSignupWithUnverifiedEmail":        {text: "true"},
+	"protectedFields":                         {text: `{"A":{"*":["f"]}}`},
+	"protectedFieldsOwnerExempt":              {text: "false"},
+	"protectedFieldsSaveResponseExempt":       {text: "false"},
+	"publicServerURL":                         {text: "https://example.com/parse"},
+	"rateLimit":                               {text: `[{"requestPath":"/login","requestCount":1,"requestTimeWindow":1000}]`},
+	"readOnlyMasterKey":                       {text: "another privileged key"},
+	"readOnlyMasterKeyIps":                    {text: "10.0.0.1"},
+	"requestKeywordDenylist":                  {text: `[{"key":"a"}]`},
+	"restAPIKey":                              {text: "a key of the clients"},
+	"revokeSessionOnPasswordReset":            {text: "false"},
+	"routeAllowList":                          {text: "classes/.*"},
+	"serverURL":                               {text: "https://example.com/parse"},
+	"sessionLength":                           {text: "7"},
+	"silent":                                  {text: "true", command: true},
+	"trustProxy":                              {text: "true"},
+	"userSensitiveFields":                     {text: "phone"},
+	"verbose":                                 {text: "true", command: true},
+	"schema.lockSchemas":                      {text: "true"},
+	"requestComplexity.allowRegex":            {text: "false"},
+	"requestComplexity.batchRequestLimit":     {text: "7"},
+	"requestComplexity.includeCount":          {text: "7"},
+	"requestComplexity.includeDepth":          {text: "7"},
+	"requestComplexity.queryDepth":            {text: "7"},
+	"requestComplexity.subqueryDepth":         {text: "7"},
+	"requestComplexity.subqueryLimit":         {text: "7"},
+	"installation.duplicateDeviceTokenAction": {text: "update"},
+	"installation.duplicateDeviceTokenActionEnforceAuth": {text: "true"},
+	"installation.duplicateDeviceTokenMergePriority":     {text: "installationId"},
+	"security.enableCheck":                               {text: "true"},
+	"security.enableCheckLog":                            {text: "true"},
+	"idempotencyOptions.paths":                           {text: "classes/.*"},
+	"idempotencyOptions.ttl":                             {text: "7"},
+	"accountLockout.duration":                            {text: "7", with: map[string]string{"accountLockout.threshold": "3", "accountLockout.duration": "3"}},
+	"accountLockout.threshold":                           {text: "7", with: map[string]string{"accountLockout.threshold": "3", "accountLockout.duration": "3"}},
+	"accountLockout.unlockOnPasswordReset":               {text: "true", with: map[string]string{"accountLockout.threshold": "3", "accountLockout.duration": "3"}},
+	"passwordPolicy.doNotAllowUsername":                  {text: "true", with: map[string]string{"passwordPolicy.maxPasswordAge": "3"}},
+	"passwordPolicy.maxPasswordAge":                      {text: "7", with: map[string]string{"passwordPolicy.maxPasswordHistory": "3"}},
+	"passwordPolicy.maxPasswordHistory":                  {text: "7", with: map[string]string{"passwordPolicy.maxPasswordAge": "3"}},
+	"passwordPolicy.validationError":                     {text: "too weak", with: map[string]string{"passwordPolicy.maxPasswordAge": "3"}},
+	"passwordPolicy.validatorPattern":                    {text: "^.{8,}$", with: map[string]string{"passwordPolicy.maxPasswordAge": "3"}},
+	"databaseOptions.allowPublicExplain":                 {text: "true"},
+	"databaseOptions.schemaCacheTtl":                     {text: "7"},
+}
+
+// TestWorkingOptionsHaveAnEffect builds a server with and without each option: an option that works makes a difference, or
+// is refused, as an unknown provider is.
+func TestWorkingOptionsHaveAnEffect(t *testing.T) {
+	build := func(flags map[string]string) (*Built, error) {
+		all := map[string]string{"appId": "app", "masterKey": "a master key of this test"}
+		for name, text := range flags {
+			all[name] = text
+		}
+		values, err := Read(Input{Flags: all})
+		if err != nil {
+			t.Fatalf("Read(%v): %v", all, err)
+		}
+		return values.Build(slog.New(slog.DiscardHandler))
+	}
+	known := map[string]bool{}
+	for _, o := range Options() {
+		known[o.Name] = o.Effect == Works && o.Kind != Group
+		if !known[o.Name] {
+			continue
+		}
+		e, ok := effects[o.Name]
+		if !ok {
+			t.Errorf("%s works, it is said, but this test does not know how", o.Name)
+			continue
+		}
+		if e.command {
+			continue
+		}
+		without, err := build(e.with)
+		if err != nil {
+			t.Fatalf("%s: without it: %v", o.Name, err)
+		}
+		again, err := build(e.with)
+		if err != nil || !same(without, again) {
+			t.Fatalf("%s: two builds of the same options differ: %s", o.Name, difference(without, again))
+		}
+		flags := map[string]string{o.Name: e.text}
+		for name, text := range e.with {
+			if name != o.Name {
+				flags[name] = text
+			}
+		}
+		with, err := build(flags)
+		if err == nil && same(without, with) {
+			t.Errorf("%s=%s changes nothing", o.Name, e.text)
+		}
+	}
+	for name := range effects {
+		if !known[name] {
+			t.Errorf("%s is no option that works", name)
+		}
+	}
+}
+
+// same compares two configurations member by member; functions by whether they are there.
+func same(a, b *Built) bool { return difference(a, b) == "" }
+
+func difference(a, b *Built) string {
+	return cmp.Diff(a, b,
+		cmp.Exporter(func(reflect.Type) bool { return true }),
+		cmp.Comparer(func(a, b *regexp.Regexp) bool {
+			return (a == nil) == (b == nil) && (a == nil || a.String() == b.String())
+		}),
+		cmp.Comparer(func(a, b *slog.Logger) bool { return true }),
+		cmp.FilterPath(func(p cmp.Path) bool { return p.Last().Type().Kind() == reflect.Func },
+			cmp.Comparer(func(a, b any) bool { return reflect.ValueOf(a).IsNil() == reflect.ValueOf(b).IsNil() })),
+	)
+}
+
+// TestBuildNamesEveryProblem sets options to what they cannot be: each is named, and none of the values.
+func TestBuildNamesEveryProblem(t *testing.T) {
+	for _, c := range []struct{ name, text, want string }{
+		{"appId", "", "appId: is required"},
+		{"masterKey", "", "masterKey: must not be empty"},
+		{"restAPIKey", "", "restAPIKey: must not be empty"},
+		{"masterKey", "vault://x/y", "masterKey: "},
+		{"masterKeyIps", "10.0.0.0/99", `masterKeyIps: "10.0.0.0/99" is neither an IP address nor a CIDR range`},
+		{"port", "65536", "port: must be between 0 and 65535"},
+		{"mountPath", "parse", "mountPath: must begin with a slash"},
+		{"serverURL", "localhost", "serverURL: must begin with http:// or https://"},
+		{"publicServerURL", "ftp://x", "publicServerURL: must begin with http:// or https://"},
+		{"trustProxy", `{"a":1}`, "trustProxy: "},
+		{"maxUploadSize", "20xb", `maxUploadSize: must be a size, as "20mb"`},
+		{"maxUploadSize", "-1", `maxUploadSize: must be a size, as "20mb"`},
+		{"routeAllowList", "(", `routeAllowList: "(" is not a regular expression: `},
+		{"idempotencyOptions.paths", "[\"(\"]", `idempotencyOptions.paths: "(" is not a regular expression: `},
+		{"idempotencyOptions.ttl", "0", "idempotencyOptions.ttl: must be greater than 0 seconds"},
+		{"defaultLimit", "0", "defaultLimit: must be greater than 0"},
+		{"maxLimit", "-1", "maxLimit: must be greater than 0"},
+		{"requestComplexity.queryDepth", "0", "requestComplexity.queryDepth: must be a positive number, or -1 for no limit"},
+		{"objectIdSize", "65", "objectIdSize: must be between 4 and 64"},
+		{"installation.duplicateDeviceTokenAction", "keep", "installation.duplicateDeviceTokenAction: must be delete or update"},
+		{"installation.duplicateDeviceTokenMergePriority", "x", "installation.duplicateDeviceTokenMergePriority: must be deviceToken or installationId"},
+		{"databaseURI", "redis://x", "databaseURI: is none of"},
+		{"databaseURI", "sqlite://", "databaseURI: names no file"},
+		{"rateLimit", `5`, "rateLimit: must be an object"},
+		{"rateLimit", `{"requestPath":"/a","requestCount":1,"requestTimeWindow":1,"zones":"ip"}`, "rateLimit.zones: unknown option; did you mean zone?"},
+		{"rateLimit", `{"requestPath":"/a(","requestCount":1,"requestTimeWindow":1}`, "rateLimit.requestPath: "},
+		{"rateLimit", `{"requestPath":"/a","requestCount":-1,"requestTimeWindow":1}`, "rateLimit.requestCount: must be a number of requests"},
+		{"rateLimit", `{"requestPath":"/a","requestCount":1,"requestTimeWindow":0}`, "rateLimit.requestTimeWindow: must be a number of milliseconds"},
+		{"rateLimit", `{"requestPath":"/a","requestCount":1,"requestTimeWindow":1,"zone":"moon"}`, "rateLimit.zone: must be ip, user, session or global"},
+		{"rateLimit", `{"requestPath":"/a","requestCount":1,"requestTimeWindow":1,"requestMethods":"("}`, "rateLimit.requestMethods: is not a regular expression: "},
+		{"rateLimit", `{"requestPath":"/a","requestCount":1,"requestTimeWindow":1,"requestMethods":5}`, "rateLimit.requestMethods: must be a list of methods or a regular expression"},
+		{"rateLimit", `{"requestPath":"/a","requestCount":1,"requestTimeWindow":1,"redisUrl":"redis://x"}`, "rateLimit.redisUrl: Redis is not used; counters are kept by each server"},
+		{"requestKeywordDenylist", `{}`, "requestKeywordDenylist: must be a list"},
+		{"requestKeywordDenylist", `[{"kee":"a"}]`, "requestKeywordDenylist.kee: unknown option; did you mean key?"},
+		{"requestKeywordDenylist", `[{}]`, "requestKeywordDenylist: each entry needs a key, a value, or both"},
+		{"protectedFields", `[]`, "protectedFields: must be an object"},
+		{"protectedFields", `{"A":1}`, "protectedFields: class A: must be an object"},
+		{"protectedFields", `{"A":{"*":[1]}}`, "protectedFields: class A, group *: must be a list of fields"},
+		{"auth", `[]`, "auth: must be an object of providers"},
+		{"auth", `{"facebook":{}}`, "auth: the provider facebook is not available in this version"},
+		{"sessionLength", "0", "sessionLength: must be greater than 0 seconds"},
+		{"passwordPolicy.validatorPattern", "(", "passwordPolicy.validatorPattern: is not a regular expression: "},
+		{"passwordPolicy.maxPasswordAge", "-1", "passwordPolicy.maxPasswordAge: must be a number of days"},
+		{"passwordPolicy.maxPasswordHistory", "21", "passwordPolicy.maxPasswordHistory: must be between 0 and 20"},
+		{"accountLockout.threshold", "0", "accountLockout.threshold: must be between 1 and 999"},
+		{"accountLockout.duration", "0", "accountLockout.duration: must be a number of minutes, greater than 0 and less than 100000"},
+	} {
+		flags := map[string]string{"appId": "app", "masterKey": "a master key of this test"}
+		flags[c.name] = c.text
+		values, err := Read(Input{Flags: flags})
+		if err != nil {
+			t.Errorf("Read of %s=%s: %v", c.name, c.text, err)
+			continue
+		}
+		_, err = values.Build(slog.New(slog.DiscardHandler))
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("Build with %s=%s = %v, want %q", c.name, c.text, err, c.want)
+		}
+	}
+}
