@@ -197,8 +197,14 @@ func (r Rules) CheckQuery(caller *auth.Caller, class *schema.Class, q *query.Fin
 	if caller.Privileged() || class == nil {
 		return nil
 	}
+	own := class.Name == schema.UserClass && asksForOwn(caller, q.Where)
+	if class.Name == schema.UserClass && !own {
+		if err := checkAuthData(q); err != nil {
+			return err
+		}
+	}
 	fields := hidden(caller, r.groups(class))
-	if len(fields) == 0 || class.Name == schema.UserClass && !r.OwnersLikeOthers && asksForOwn(caller, q.Where) {
+	if len(fields) == 0 || own && !r.OwnersLikeOthers {
 		return nil
 	}
 	if err := checkWhere(q.Where, fields, class.Name); err != nil {
@@ -251,6 +257,42 @@ func checkAll(nodes []query.Node, fields []string, class string) error {
 		}
 	}
 	return nil
+}
+
+// checkAuthData refuses a query of users that would tell what their authData holds (code 119). Nobody sees that of others, and an id
+// in it may be all that it takes to log in. Clients may look for users that they know the id of, and for who has a provider at all.
+func checkAuthData(q *query.Find) error {
+	var err error
+	query.Walk(q.Where, func(n query.Node) bool {
+		switch n := n.(type) {
+		case *query.Constraint:
+			if isAuthData(n.Key) && !tellsLittle(n) {
+				err = notQueryable(n.Key, schema.UserClass)
+			}
+		case *query.SubQuery:
+			if isAuthData(n.Key) {
+				err = notQueryable(n.Key, schema.UserClass)
+			}
+		}
+		return err == nil
+	})
+	for _, o := range q.Order {
+		if err == nil && isAuthData(o.Key) {
+			err = parse.Denied(parse.OperationForbidden, "This user is not allowed to sort by %s on class %s", o.Key, schema.UserClass)
+		}
+	}
+	return err
+}
+
+func isAuthData(key string) bool { return query.Root(key) == "authData" }
+
+// tellsLittle tells whether a constraint on authData asks for one provider's users by their ids, or whether there is something at all.
+func tellsLittle(c *query.Constraint) bool {
+	if c.Op == query.Exists || c.Arg == nil && (c.Op == query.Eq || c.Op == query.Ne) {
+		return strings.Count(c.Key, ".") < 2
+	}
+	provider, isID := strings.CutSuffix(strings.TrimPrefix(c.Key, "authData."), ".id")
+	return isID && !strings.Contains(provider, ".") && (c.Op == query.Eq || c.Op == query.In)
 }
 
 func protects(fields []string, key string) bool {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 
@@ -46,6 +47,11 @@ func batch(ctx context.Context, s *Server, r *request) (*reply, error) {
 	}
 	var answers []any
 	if r.body.Get("transaction") == true {
+		for _, it := range items {
+			if !it.route.ofObjects() {
+				return nil, parse.Errorf(parse.InvalidJSON, "cannot run %s %s in a transaction", it.request.method, it.request.path)
+			}
+		}
 		err := r.objects.Transact(ctx, func(ctx context.Context, tx *object.Objects) error {
 			answers = make([]any, len(items))
 			for i, it := range items {
@@ -69,6 +75,15 @@ func batch(ctx context.Context, s *Server, r *request) (*reply, error) {
 	s.concurrently(ctx, items, answers)
 	return &reply{body: answers}, nil
 }
+
+// ofObjects tells whether a route works on the objects of a class and on nothing else: only those can be part of a transaction. What
+// changes the schema or the config waits for the database that the transaction holds; and a login that failed has to
+// be counted, whatever becomes of the transaction.
+func (rt *route) ofObjects() bool {
+	return slices.ContainsFunc(objectPaths, func(prefix string) bool { return rt.pattern == prefix || rt.pattern == prefix+"/:id" })
+}
+
+var objectPaths = []string{"/classes/:class", "/users", "/sessions", "/roles", "/installations", "/push_audiences"}
 
 // concurrently runs the items on a few goroutines and waits for all of them.
 func (s *Server) concurrently(ctx context.Context, items []item, answers []any) {

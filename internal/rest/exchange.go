@@ -188,14 +188,14 @@ func (x *exchange) headers() (c credentials, appID string, err error) {
 	h := x.r.Header
 	c = credentials{
 		presented: auth.Presented{
-			Master:      h.Get("X-Parse-Master-Key"),
-			Maintenance: h.Get("X-Parse-Maintenance-Key"),
+			Master:      only(h, "X-Parse-Master-Key"),
+			Maintenance: only(h, "X-Parse-Maintenance-Key"),
 			Clients:     clientKeys(h),
 		},
-		sessionToken:   h.Get("X-Parse-Session-Token"),
+		sessionToken:   only(h, "X-Parse-Session-Token"),
 		installationID: h.Get("X-Parse-Installation-Id"),
 	}
-	appID = h.Get("X-Parse-Application-Id")
+	appID = only(h, "X-Parse-Application-Id")
 	if id, key, ok := x.basic(); ok && id == x.server.cfg.AppID {
 		appID = id
 		if js, isJS := strings.CutPrefix(key, "javascript-key="); isJS {
@@ -208,6 +208,16 @@ func (x *exchange) headers() (c credentials, appID string, err error) {
 		c.context, err = contextOf(text)
 	}
 	return c, appID, err
+}
+
+// only returns the value of a header. One that is given twice has all its values, as HTTP joins them: then none of them is
+// right, whichever of them a proxy in front of this server looked at.
+func only(h http.Header, name string) string {
+	values := h.Values(name)
+	if len(values) > 1 {
+		return strings.Join(values, ", ")
+	}
+	return h.Get(name)
 }
 
 func (x *exchange) basic() (id, key string, ok bool) {
@@ -233,7 +243,7 @@ var clientKeyHeaders = []struct{ option, header string }{
 func clientKeys(h http.Header) map[string]string {
 	var keys map[string]string
 	for _, k := range clientKeyHeaders {
-		if v := h.Get(k.header); v != "" {
+		if v := only(h, k.header); v != "" {
 			if keys == nil {
 				keys = make(map[string]string, 1)
 			}

@@ -157,7 +157,7 @@ func (e *rateLimited) Error100() *parse.Error {
 // limit applies the rate limits to a request, and tells the client what is left of the last one that fits.
 func (x *exchange) limit(r *request) error {
 	for _, l := range x.server.limits {
-		if l.Zone == ZoneUser && r.caller.User == nil {
+		if (l.Zone == ZoneUser || l.Zone == ZoneSession) && r.caller.User == nil && l.Path.MatchString(r.path) {
 			_ = x.server.resolveUser(x.r.Context(), r) // whoever is nobody is told so later; here its address counts
 		}
 		left, ends, err := l.apply(r)
@@ -189,7 +189,7 @@ func (l *limiter) apply(r *request) (left int, ends time.Time, err error) {
 	switch {
 	case l.Zone == ZoneGlobal:
 		key = "*"
-	case l.Zone == ZoneSession && c.SessionToken != "":
+	case l.Zone == ZoneSession && c.UserID() != "": // a token that was made up counts as none
 		key = "s" + c.SessionToken
 	case l.Zone == ZoneUser && c.UserID() != "":
 		key = "u" + c.UserID()

@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"slices"
 
 	"github.com/parley-backend/parley/internal/access"
 	"github.com/parley-backend/parley/internal/auth"
@@ -46,7 +47,7 @@ func (s *Sessions) Prepare(ctx context.Context, save *object.Save) error {
 		return s.createForClient(ctx, save)
 	}
 	for _, f := range frozen {
-		if save.Data.Has(f.field) && !f.exempt(save) {
+		if touches(save.Data, f.field) && !f.exempt(save) {
 			return parse.Errorf(parse.InvalidKeyName, "Invalid key name: %s", f.field)
 		}
 	}
@@ -56,10 +57,17 @@ func (s *Sessions) Prepare(ctx context.Context, save *object.Save) error {
 	return nil
 }
 
+// touches tells whether a write changes a field or, by a dotted key, a part of it.
+func touches(data *parse.Map, field string) bool {
+	return slices.ContainsFunc(data.Keys(), func(key string) bool { return query.Root(key) == field })
+}
+
 func (s *Sessions) createForClient(ctx context.Context, save *object.Save) error {
 	extra := save.Data.Clone()
-	for _, name := range ignored {
-		extra.Delete(name)
+	for _, key := range extra.Keys() {
+		if slices.Contains(ignored, query.Root(key)) {
+			extra.Delete(key)
+		}
 	}
 	session, err := s.Create(ctx, save.Objects, save.Caller, Start{UserID: save.Caller.UserID(), Action: "create", Extra: extra})
 	if err != nil {

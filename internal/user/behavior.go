@@ -3,12 +3,14 @@ package user
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/parley-backend/parley/internal/auth"
 	"github.com/parley-backend/parley/internal/object"
 	"github.com/parley-backend/parley/internal/session"
 	"github.com/parley-backend/parley/parse"
+	"github.com/parley-backend/parley/query"
 	"github.com/parley-backend/parley/schema"
 	"github.com/parley-backend/parley/storage"
 )
@@ -49,7 +51,11 @@ func (u *Users) Prepare(ctx context.Context, s *object.Save) error {
 		return err
 	}
 	// A client's session token is no field: the SDKs send it with a user they copied from a login.
-	s.Data.Delete("sessionToken")
+	for _, key := range s.Data.Keys() {
+		if query.Root(key) == "sessionToken" {
+			s.Data.Delete(key)
+		}
+	}
 	if s.IsCreate() && !hasCredentials(s.Data.Get("authData")) {
 		if s.Data.String("username") == "" {
 			return parse.Errorf(parse.UsernameMissing, "bad or missing username")
@@ -58,7 +64,7 @@ func (u *Users) Prepare(ctx context.Context, s *object.Save) error {
 			return parse.Errorf(parse.PasswordMissing, "password is required")
 		}
 	}
-	if s.Data.Has("emailVerified") && !s.Caller.Privileged() {
+	if !s.Caller.Privileged() && slices.ContainsFunc(s.Data.Keys(), func(key string) bool { return query.Root(key) == "emailVerified" }) {
 		return parse.Denied(parse.OperationForbidden, "Clients aren't allowed to manually update email verification.")
 	}
 	authData, err := authDataOf(s.Data)
