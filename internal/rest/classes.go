@@ -55,9 +55,12 @@ func (c classHandlers) get(ctx context.Context, s *Server, r *request) (*reply, 
 			return nil, parse.Errorf(parse.InvalidQuery, "Improper encode of parameter")
 		}
 	}
-	q, err := query.ParseFind(params, s.queryOptions(r))
-	if err != nil {
-		return nil, err
+	var q *query.Find
+	if params.Len() > 0 {
+		var err error
+		if q, err = query.ParseFind(params, s.queryOptions(r)); err != nil {
+			return nil, err
+		}
 	}
 	o, err := r.objects.Get(ctx, r.caller, c.of(r), r.params.get("id"), q)
 	if err != nil {

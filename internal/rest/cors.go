@@ -24,11 +24,18 @@ func (s *Server) cors(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	h.Set("Access-Control-Allow-Origin", origin)
-	h.Set("Access-Control-Allow-Methods", "GET,PUT,POST,DELETE,OPTIONS")
-	headers := allowedHeaders
+	h["Access-Control-Allow-Methods"] = corsMethods
+	h["Access-Control-Expose-Headers"] = corsExposed
 	if len(s.cfg.AllowHeaders) > 0 {
-		headers += ", " + strings.Join(s.cfg.AllowHeaders, ", ")
+		h.Set("Access-Control-Allow-Headers", allowedHeaders+", "+strings.Join(s.cfg.AllowHeaders, ", "))
+	} else {
+		h["Access-Control-Allow-Headers"] = corsHeaders
 	}
-	h.Set("Access-Control-Allow-Headers", headers)
-	h.Set("Access-Control-Expose-Headers", "X-Parse-Job-Status-Id, X-Parse-Push-Status-Id")
 }
+
+// The values that never change, made once: every answer carries them.
+var (
+	corsMethods = []string{"GET,PUT,POST,DELETE,OPTIONS"}
+	corsExposed = []string{"X-Parse-Job-Status-Id, X-Parse-Push-Status-Id"}
+	corsHeaders = []string{allowedHeaders}
+)

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
+	"sync"
 
 	"github.com/parley-backend/parley/internal/auth"
 	"github.com/parley-backend/parley/parse"
@@ -59,10 +60,22 @@ func (x *exchange) send(r *reply) {
 	x.json(status, r.body)
 }
 
+// buffers are what answers are encoded in: net/http copies what it is given. A large one is not kept for small ones.
+var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4096); return &b }}
+
+const largeBuffer = 64 << 10
+
 func (x *exchange) json(status int, body any) {
-	x.w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	x.write(status, parse.AppendJSON(make([]byte, 0, 512), body))
+	x.w.Header()["Content-Type"] = jsonType
+	b := buffers.Get().(*[]byte)
+	*b = parse.AppendJSON((*b)[:0], body)
+	x.write(status, *b)
+	if cap(*b) <= largeBuffer {
+		buffers.Put(b)
+	}
 }
+
+var jsonType = []string{"application/json; charset=utf-8"}
 
 func (x *exchange) text(status int, text string) {
 	x.w.Header().Set("Content-Type", "text/plain; charset=utf-8")
