@@ -61,6 +61,9 @@ func main() {
 }
 
 func run(ctx context.Context, o options) (err error) {
+	if o.objects < 20*groups {
+		return fmt.Errorf("-objects %d: a find needs at least %d to find 20", o.objects, 20*groups)
+	}
 	dir, err := filepath.Abs(o.dir)
 	if o.dir == "" {
 		dir, err = os.MkdirTemp("", "parley-bench-")
@@ -132,6 +135,9 @@ func run(ctx context.Context, o options) (err error) {
 		if facts[i].peak, err = p.memory("VmHWM"); err != nil {
 			return err
 		}
+		if facts[i].anonymous, err = p.memory("RssAnon"); err != nil {
+			return err
+		}
 	}
 	return report(os.Stdout, o, dir, tables, facts)
 }
@@ -160,6 +166,7 @@ type fact struct {
 	name       string
 	start      time.Duration
 	idle, peak int64 // bytes
+	anonymous  int64 // bytes, after all rounds: without the pages of files that are mapped into memory
 	binary     int64 // bytes
 }
 

@@ -38,9 +38,9 @@ func report(w io.Writer, o options, dir string, tables []table, facts []fact) er
 				title, clients, name, m.rate, low, high, milliseconds(m.p50), milliseconds(m.p99), m.cpu, rate, work)
 		}
 	}
-	fmt.Fprintf(w, "\n| server | start to first health answer, median of %d, ms | idle, MB | peak, MB | binary, MB |\n|---|--:|--:|--:|--:|\n", o.starts)
+	fmt.Fprintf(w, "\n| server | start to first health answer, median of %d, ms | idle, MB | peak, MB | after the rounds without mapped files, MB | binary, MB |\n|---|--:|--:|--:|--:|--:|\n", o.starts)
 	for _, f := range facts {
-		fmt.Fprintf(w, "| %s | %s | %s | %s | %s |\n", f.name, milliseconds(f.start), megabytes(f.idle), megabytes(f.peak), megabytes(f.binary))
+		fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s |\n", f.name, milliseconds(f.start), megabytes(f.idle), megabytes(f.peak), megabytes(f.anonymous), megabytes(f.binary))
 	}
 	return nil
 }

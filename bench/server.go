@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -24,6 +25,7 @@ type server struct {
 	health  string // path that answers 200 when the server is ready
 	address string
 	cmd     *exec.Cmd
+	ended   chan struct{} // closed when the process has
 	log     *os.File
 }
 
@@ -68,11 +70,21 @@ func (s *server) start(ctx context.Context, dir string) (time.Duration, error) {
 	if err := s.cmd.Start(); err != nil {
 		return 0, err
 	}
+	s.ended = make(chan struct{})
+	go func(cmd *exec.Cmd, ended chan struct{}) {
+		cmd.Wait() // how a terminated process ends is its own matter
+		close(ended)
+	}(s.cmd, s.ended)
 	for time.Since(begin) < time.Minute {
 		if s.healthy() {
 			return time.Since(begin), nil
 		}
-		time.Sleep(500 * time.Microsecond)
+		select {
+		case <-s.ended:
+			s.cmd = nil
+			return 0, fmt.Errorf("%s ended before it was ready: see %s", s.name, log.Name())
+		case <-time.After(500 * time.Microsecond):
+		}
 	}
 	return 0, fmt.Errorf("%s is not ready after a minute", s.name)
 }
@@ -93,10 +105,9 @@ func (s *server) stop() error {
 		return nil
 	}
 	err := s.cmd.Process.Signal(syscall.SIGTERM)
-	s.cmd.Wait() // how a terminated process ends is its own matter
+	<-s.ended
 	s.cmd = nil
-	s.log.Close()
-	return err
+	return errors.Join(err, s.log.Close())
 }
 
 // startTimes starts and stops the server n times; it returns the median.
@@ -135,7 +146,7 @@ func (s *server) cpu() (time.Duration, error) {
 	return time.Duration(ticks) * time.Second / 100, nil // USER_HZ
 }
 
-// memory is a line of /proc/PID/status, in bytes: VmRSS for now, VmHWM for the most ever.
+// memory is a line of /proc/PID/status, in bytes: VmRSS for now, VmHWM for the most ever, RssAnon for now without mapped files.
 func (s *server) memory(line string) (int64, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
 	if err != nil {
