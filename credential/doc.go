@@ -58,6 +58,7 @@
 //	status.go      everything about a credential but its value
 //	instant.go     two clocks, neither of which can prolong trust
 //	reference.go   scheme:place?options#field
+//	decode.go      one value out of a document: #field
 //	registry.go    from the text of a configuration to a Source
 //	secret.go      bytes that print as REDACTED
 //

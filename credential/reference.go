@@ -27,7 +27,9 @@ type Reference struct {
 	Value     Secret // of static:VALUE, which has nothing else
 	// Options are the options of the source; those of the engine are in Engine.
 	Options map[string]string
-	Engine  ReferenceOptions
+	// Repeated are those that are given more than once, in their order; see List.
+	Repeated map[string][]string
+	Engine   ReferenceOptions
 }
 
 // ReferenceOptions are the engine's options in the query of a reference. Nil means
@@ -162,10 +164,17 @@ func (r *Reference) parseOptions(query string) error {
 		return r.wrong("the options are wrongly escaped")
 	}
 	for _, name := range slices.Sorted(maps.Keys(values)) {
-		if len(values[name]) != 1 {
-			return r.wrong("option %q is given twice", name)
-		}
 		parse, known := engineOptions[name]
+		if len(values[name]) != 1 {
+			if known {
+				return r.wrong("option %q is given twice", name)
+			}
+			if r.Repeated == nil {
+				r.Repeated = make(map[string][]string)
+			}
+			r.Repeated[name] = values[name]
+			continue
+		}
 		if !known {
 			if r.Options == nil {
 				r.Options = make(map[string]string)
@@ -244,6 +253,31 @@ func (r Reference) String() string {
 // MarshalText returns String.
 func (r Reference) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
+// List returns the values of an option that may be given more than once, in their
+// order.
+func (r Reference) List(name string) []string {
+	if value, once := r.Options[name]; once {
+		return []string{value}
+	}
+	return r.Repeated[name]
+}
+
+// Only returns an error if the reference has an option of the source that is none of
+// names, or one that is given twice. A name that ends in * may be given often.
+func (r Reference) Only(names ...string) error {
+	for _, given := range slices.Sorted(maps.Keys(r.Options)) {
+		if !slices.Contains(names, given) && !slices.Contains(names, given+"*") {
+			return r.wrong("unknown option %q", given)
+		}
+	}
+	for _, given := range slices.Sorted(maps.Keys(r.Repeated)) {
+		if !slices.Contains(names, given+"*") {
+			return r.wrong("option %q is given twice", given)
+		}
+	}
+	return nil
+}
+
 // Plain returns an error unless the reference asks for one whole value and no
 // options of a source: no field, no format but raw. For openers of sources that
 // have nothing else.
@@ -253,9 +287,6 @@ func (r Reference) Plain() error {
 		return r.wrong("a field after # is not supported by this source")
 	case r.Engine.Format != "" && r.Engine.Format != "raw":
 		return r.wrong("format %q is not supported by this source", r.Engine.Format)
-	case len(r.Options) > 0:
-		names := slices.Sorted(maps.Keys(r.Options))
-		return r.wrong("unknown option %q", names[0])
 	}
-	return nil
+	return r.Only()
 }

@@ -41,6 +41,9 @@ func (r Registry) Configure(cfg *Config, text string, literal ...string) error {
 	if err != nil {
 		return asError(err).about(cfg.Name)
 	}
+	if ref.group() && !cfg.Present {
+		return ref.wrong("format json needs the name of a field after #").about(cfg.Name)
+	}
 	source, err := r.Open(ref)
 	if err != nil {
 		return asError(err).about(cfg.Name)

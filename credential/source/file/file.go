@@ -1,5 +1,5 @@
 // Package file is the source of the reference file:///path, one secret in one
-// file. It notices the ways in which such a file is replaced: rewritten in place,
+// file, and of file:///path#field, one of several in a JSON document. It notices the ways in which such a file is replaced: rewritten in place,
 // truncated and written, renamed over, its directory replaced, or the ..data link
 // of a Kubernetes volume swapped; and it never takes a file for its new content
 // while that is still being written.
@@ -50,31 +50,27 @@ func Open(ref credential.Reference) (credential.Source, error) {
 	case !filepath.IsAbs(path):
 		return nil, credential.Errorf(credential.Misconfigured, "reference file: the path must begin with a slash")
 	}
+	if err := ref.Only("poll"); err != nil {
+		return nil, err
+	}
+	decoder, err := ref.Decoder()
+	if err != nil {
+		return nil, err
+	}
 	if text, given := ref.Options["poll"]; given {
-		var err error
 		if poll, err = time.ParseDuration(text); err != nil || poll < 10*time.Millisecond {
 			return nil, credential.Errorf(credential.Misconfigured, "reference file: option \"poll\" wants a duration of at least 10ms")
 		}
-		ref.Options = without(ref.Options, "poll")
 	}
-	if err := ref.Plain(); err != nil {
-		return nil, err
-	}
-	return New(path, poll), nil
-}
-
-func without(options map[string]string, name string) map[string]string {
-	rest := make(map[string]string)
-	for key, value := range options {
-		if key != name {
-			rest[key] = value
-		}
-	}
-	return rest
+	s := newSource(path, poll)
+	s.decoder = decoder
+	return s, nil
 }
 
 // New makes a source of the file at path, looked at every poll (100 ms if 0).
-func New(path string, poll time.Duration) credential.Watcher {
+func New(path string, poll time.Duration) credential.Watcher { return newSource(path, poll) }
+
+func newSource(path string, poll time.Duration) *source {
 	if poll <= 0 {
 		poll = defaultPoll
 	}
@@ -84,9 +80,10 @@ func New(path string, poll time.Duration) credential.Watcher {
 }
 
 type source struct {
-	path string
-	poll time.Duration
-	salt [16]byte
+	path    string
+	poll    time.Duration
+	decoder credential.Decoder
+	salt    [16]byte
 
 	mu       sync.Mutex
 	content  [32]byte  // salted digest of the latest content read
@@ -100,7 +97,8 @@ func (s *source) Info() credential.Info {
 }
 
 // Fetch reads the file. A file that does not exist is Missing, one that may not be
-// read Denied; one that does not stop changing is Unavailable.
+// read Denied; one that does not stop changing is Unavailable. A document without
+// the field is Missing, too.
 func (s *source) Fetch(ctx context.Context) (credential.Payload, error) {
 	content, look, err := s.settled(ctx)
 	if err != nil {
@@ -108,7 +106,10 @@ func (s *source) Fetch(ctx context.Context) (credential.Payload, error) {
 	}
 	defer clear(content)
 	created := s.date(content, look)
-	version := credential.Version{Value: credential.NewSecret(content), Created: created}
+	version := credential.Version{Created: created}
+	if err := s.decoder.Decode(content, &version); err != nil {
+		return credential.Payload{}, err
+	}
 	return credential.Payload{Versions: []credential.Version{version}}, nil
 }
 

@@ -408,8 +408,11 @@ func TestOpen(t *testing.T) {
 		{"{file:///run/key}", "/run/key", nil},
 		{"file://run/key", "", credential.Misconfigured},
 		{"file:key", "", credential.Misconfigured},
-		{"file:///run/key#field", "", credential.Misconfigured},
-		{"file:///run/key?format=json", "", credential.Misconfigured},
+		{"file:///run/keys.json#masterKey", "/run/keys.json", nil},
+		{"file:///run/keys.json?poll=1s#/a/0", "/run/keys.json", nil},
+		{"file:///run/key?format=keyset", "", credential.Misconfigured},
+		{"file:///run/key?format=raw#field", "", credential.Misconfigured},
+		{"file:///run/key?poll=1s&poll=2s", "", credential.Misconfigured},
 		{"file:///run/key?poll=1ms", "", credential.Misconfigured},
 		{"file:///run/key?pol=1s", "", credential.Misconfigured},
 	} {
@@ -423,6 +426,29 @@ func TestOpen(t *testing.T) {
 			t.Errorf("Open(%s) = %v, want %v", test.reference, err, test.want)
 		} else if err == nil && source.Info().Location != test.location {
 			t.Errorf("Open(%s) reads %s, want %s", test.reference, source.Info().Location, test.location)
+		}
+	}
+}
+
+// One document may hold the keys of several credentials.
+func TestField(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "keys.json")
+	write(t, path, `{"masterKey": "`+keyA+`", "webhookKey": "`+keyB+`"}`)
+	for reference, want := range map[string]string{"#masterKey": keyA, "#/webhookKey": keyB} {
+		ref, err := credential.ParseReference("file://" + path + reference)
+		if err != nil {
+			t.Fatal(err)
+		}
+		source, err := file.Open(ref)
+		if err != nil {
+			t.Fatal(err)
+		}
+		payload, err := source.Fetch(t.Context())
+		if err != nil {
+			t.Fatalf("Fetch(%s) failed: %v", reference, err)
+		}
+		if got := string(payload.Versions[0].Value.Reveal()); got != want {
+			t.Errorf("Fetch(%s) = %q, want %q", reference, got, want)
 		}
 	}
 }

@@ -1,0 +1,257 @@
+package credential
+
+import (
+	"encoding/json"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// A Decoder takes the value out of what a store holds. Sources whose store holds
+// bytes share it, so that #field means the same in all of them:
+//
+//	file:///run/key                       the whole content
+//	file:///run/keys.json#masterKey       the member masterKey of a JSON object
+//	file:///run/keys.json#/parse/keys/0   what a JSON pointer (RFC 6901) points at
+//	file:///run/db.json?format=json       all members, as Fields, for a Presenter
+//
+// Only strings are values. It leaves no copy of the content behind but the Secrets.
+// The zero Decoder takes the whole content.
+type Decoder struct {
+	json bool
+	path []string // names of members and numbers of elements; none for the group
+	name string   // the field as it was written
+}
+
+// Decoder returns the decoder that the field and the format of a reference ask for.
+func (r Reference) Decoder() (Decoder, error) {
+	switch r.Engine.Format {
+	case "", "json":
+	case "raw":
+		if r.Field != "" {
+			return Decoder{}, r.wrong("format raw has no field")
+		}
+	default:
+		return Decoder{}, r.wrong("format %q is not supported by this source", r.Engine.Format)
+	}
+	d := Decoder{json: r.Field != "" || r.Engine.Format == "json", name: r.Field}
+	pointer, isPointer := strings.CutPrefix(r.Field, "/")
+	switch {
+	case isPointer:
+		for _, token := range strings.Split(pointer, "/") {
+			if strings.Contains(strings.NewReplacer("~0", "", "~1", "").Replace(token), "~") {
+				return Decoder{}, r.wrong("the field after # is no JSON pointer: after ~ comes 0 or 1")
+			}
+			d.path = append(d.path, strings.NewReplacer("~1", "/", "~0", "~").Replace(token))
+		}
+	case r.Field != "":
+		d.path = []string{r.Field}
+	}
+	return d, nil
+}
+
+// group reports whether the reference asks for all members and no single value.
+func (r Reference) group() bool { return r.Engine.Format == "json" && r.Field == "" }
+
+// Decode sets v.Value, or v.Fields of a group. Content that is no JSON, a name that is
+// there twice and a value that is no string are Invalid; a field that is not there is
+// Missing. The content is not changed; it belongs to the caller, who wipes it.
+func (d Decoder) Decode(content []byte, v *Version) error {
+	if !d.json {
+		v.Value = NewSecret(content)
+		return nil
+	}
+	if !json.Valid(content) {
+		return Errorf(Invalid, "not JSON")
+	}
+	s := scanner{text: content}
+	if len(d.path) == 0 {
+		fields, err := s.group()
+		if err != nil {
+			return err
+		}
+		v.Fields = fields
+		return nil
+	}
+	value := s.value()
+	for _, name := range d.path {
+		var found int
+		if value, found = step(value, name); found == 0 {
+			return Errorf(Missing, "the document has no field %q", d.name)
+		} else if found > 1 {
+			return Errorf(Invalid, "the document has the field %q twice", d.name)
+		}
+	}
+	text, ok := unquoted(value)
+	if !ok {
+		return Errorf(Invalid, "the field %q is not a string", d.name)
+	}
+	v.Value = sealed(text)
+	return nil
+}
+
+// step returns the member or element of a valid JSON value, and how many there are
+// of that name.
+func step(in []byte, name string) (value []byte, found int) {
+	s := scanner{text: in}
+	switch s.next() {
+	case '{':
+		for s.more('}') {
+			key, _ := unquoted(s.value())
+			member := s.value()
+			if string(key) == name {
+				value, found = member, found+1
+			}
+		}
+	case '[':
+		wanted, err := strconv.Atoi(name)
+		if err != nil || strconv.Itoa(wanted) != name {
+			return nil, 0
+		}
+		for i := 0; s.more(']'); i++ {
+			if element := s.value(); i == wanted {
+				return element, 1
+			}
+		}
+	}
+	return value, found
+}
+
+// scanner walks through valid JSON without copying any of it. Commas and colons are
+// passed over like white space: they are known to be where they belong.
+type scanner struct {
+	text []byte
+	at   int
+}
+
+func (s *scanner) peek() byte {
+	for strings.IndexByte(" \t\r\n,:", s.text[s.at]) >= 0 {
+		s.at++
+	}
+	return s.text[s.at]
+}
+
+func (s *scanner) next() byte {
+	b := s.peek()
+	s.at++
+	return b
+}
+
+// more reports whether another value follows, and takes the end if none does.
+func (s *scanner) more(end byte) bool {
+	if s.peek() == end {
+		s.at++
+		return false
+	}
+	return true
+}
+
+// value takes one whole value.
+func (s *scanner) value() []byte {
+	s.peek()
+	start := s.at
+	for depth := 0; ; {
+		switch b := s.text[s.at]; b {
+		case '"':
+			s.quoted()
+		case '{', '[':
+			depth++
+			s.at++
+		case '}', ']':
+			depth--
+			s.at++
+		case ' ', '\t', '\r', '\n', ',', ':':
+			s.at++
+			continue
+		default: // a number or a name
+			for s.at < len(s.text) && strings.IndexByte(" \t\r\n,:]}", s.text[s.at]) < 0 {
+				s.at++
+			}
+		}
+		if depth == 0 {
+			return s.text[start:s.at]
+		}
+	}
+}
+
+// quoted takes a string.
+func (s *scanner) quoted() {
+	for s.at++; s.text[s.at] != '"'; s.at++ {
+		if s.text[s.at] == '\\' {
+			s.at++
+		}
+	}
+	s.at++
+}
+
+// group takes an object whose members are all strings.
+func (s *scanner) group() (map[string]Secret, error) {
+	if s.next() != '{' {
+		return nil, Errorf(Invalid, "not a JSON object")
+	}
+	fields := make(map[string]Secret)
+	for s.more('}') {
+		name, ok := unquoted(s.value())
+		if !ok {
+			return nil, Errorf(Invalid, "a name in the document is not text")
+		}
+		if _, twice := fields[string(name)]; twice {
+			return nil, Errorf(Invalid, "a name is twice in the document")
+		}
+		value, ok := unquoted(s.value())
+		if !ok {
+			return nil, Errorf(Invalid, "a member of the document is not a string")
+		}
+		fields[string(name)] = sealed(value)
+	}
+	if len(fields) == 0 {
+		return nil, Errorf(Invalid, "the document is empty")
+	}
+	return fields, nil
+}
+
+// unquoted returns a copy of what a JSON string stands for, in one piece of memory.
+// It is false for a value of another type, and for half of a surrogate pair.
+func unquoted(value []byte) (text []byte, ok bool) {
+	if value[0] != '"' {
+		return nil, false
+	}
+	value = value[1 : len(value)-1]
+	text = make([]byte, 0, len(value))
+	for len(value) > 0 {
+		if value[0] != '\\' {
+			text, value = append(text, value[0]), value[1:]
+			continue
+		}
+		escape := value[1]
+		value = value[2:]
+		if escape != 'u' {
+			text = append(text, escapes[escape])
+			continue
+		}
+		r := hex4(value)
+		value = value[4:]
+		if utf16.IsSurrogate(r) {
+			if len(value) < 6 || value[0] != '\\' || value[1] != 'u' {
+				clear(text)
+				return nil, false
+			}
+			if r = utf16.DecodeRune(r, hex4(value[2:])); r == utf8.RuneError {
+				clear(text)
+				return nil, false
+			}
+			value = value[6:]
+		}
+		text = utf8.AppendRune(text, r)
+	}
+	return text, true
+}
+
+var escapes = [256]byte{'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t'}
+
+// hex4 reads four hexadecimal digits.
+func hex4(digits []byte) rune {
+	n, _ := strconv.ParseUint(string(digits[:4]), 16, 16)
+	return rune(n)
+}
