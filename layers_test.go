@@ -16,7 +16,7 @@ const module = "github.com/parley-backend/parley"
 // A new package gets a place here before it gets a file.
 var layers = [][]string{
 	{"parse", "credential"},
-	{"schema", "credential/source/static", "credential/source/env", "credential/source/file"},
+	{"schema", "credential/source/static", "credential/source/env", "credential/source/file", "credential/disk"},
 	{"query", "credential/credentialtest"},
 	{"query/querytest", "storage"},
 	{"storage/memory", "storage/sqlgen", "internal/auth", "internal/cache"},

@@ -325,6 +325,9 @@ func parseSize(text string) (int64, error) {
 // a start would do, without leaving a trace. All problems are joined into the error.
 func (b *Built) Check(ctx context.Context) error {
 	var problems []error
+	if err := b.lookAtKeys(); err != nil {
+		problems = append(problems, err)
+	}
 	cfg := b.Config
 	cfg.Store = memory.New()
 	if server, err := parley.New(ctx, cfg); err != nil {

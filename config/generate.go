@@ -31,7 +31,7 @@ func (v *Values) Generate() (Generated, error) {
 	if v.Has("appId") || v.Has("masterKey") {
 		return Generated{}, nil
 	}
-	dir := filepath.Join(v.String("dataDir"), "keys")
+	dir := keysDir(v.String("dataDir"))
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return Generated{}, fmt.Errorf("the folder for generated keys cannot be made: %w", err)
 	}

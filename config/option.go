@@ -2,7 +2,8 @@
 // of all options, opens the database that databaseURI names and the sources that credentials refer to.
 //
 // table.go and table_groups.go are Parse Server's options, option.go Parley's own and what a row means; values.go reads the
-// three places into values; build.go makes a running configuration of them; generate.go makes keys for a first start.
+// three places into values; build.go makes a running configuration of them; generate.go makes keys for a first start, keys.go opens
+// the folder of what is remembered of them.
 package config
 
 import (
@@ -57,7 +58,7 @@ type Option struct {
 
 // ownOptions are Parley's.
 var ownOptions = []Option{
-	{Name: "dataDir", Env: "PARLEY_DATA_DIR", Kind: String, Default: "parley-data", Doc: "Folder of the default database and of generated keys"},
+	{Name: "dataDir", Env: "PARLEY_DATA_DIR", Kind: String, Default: "parley-data", Doc: "Folder of the default database, and in keys of generated keys, the install key and the list of revoked keys"},
 	{Name: "metricsAddress", Env: "PARLEY_METRICS_ADDRESS", Kind: String, Doc: "Address that serves Prometheus metrics at /metrics, as 127.0.0.1:9187; none by default"},
 	{Name: "maxConcurrentRequests", Env: "PARLEY_MAX_CONCURRENT_REQUESTS", Kind: Int, Default: "4096", Doc: "Requests that are worked on at once; more are answered 503"},
 	{Name: "shutdownTimeout", Env: "PARLEY_SHUTDOWN_TIMEOUT", Kind: Int, Default: "30", Doc: "Seconds that requests in flight get to finish when the server is told to stop"},

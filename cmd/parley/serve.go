@@ -88,6 +88,9 @@ func serve(env environment, built *config.Built, generated config.Generated, log
 			log.Error("closing the database", "error", err.Error())
 		}
 	}()
+	if err := built.OpenKeys(env.ctx); err != nil {
+		return err
+	}
 	measured := metrics.New()
 	built.Config.Store = store
 	built.Config.Observe = measured.Observe

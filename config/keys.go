@@ -1,0 +1,45 @@
+package config
+
+import (
+	"context"
+	"path/filepath"
+
+	"github.com/parley-backend/parley/credential"
+	"github.com/parley-backend/parley/credential/disk"
+)
+
+// keysDir is the folder of the install key, the revocations and the generated keys.
+func keysDir(dataDir string) string { return filepath.Join(dataDir, "keys") }
+
+// OpenKeys opens the folder keys in the data folder, makes it at the first start, and has all credentials remember their
+// revocations there. Without it a revocation ends with the process. A file in it that is missing or damaged is an error: nobody
+// can tell then which keys were revoked.
+func (b *Built) OpenKeys(ctx context.Context) error {
+	folder, err := disk.Open(ctx, keysDir(b.dataDir))
+	if err != nil {
+		return Problem{"dataDir", err.Error()}
+	}
+	b.remember(folder)
+	return nil
+}
+
+// lookAtKeys is OpenKeys without a trace.
+func (b *Built) lookAtKeys() error {
+	folder, err := disk.Look(keysDir(b.dataDir))
+	if err != nil {
+		return Problem{"dataDir", err.Error()}
+	}
+	if folder != nil {
+		b.remember(folder)
+	}
+	return nil
+}
+
+func (b *Built) remember(folder *disk.Folder) {
+	all := make(map[string]credential.Config, len(b.Config.Credentials))
+	for name, cfg := range b.Config.Credentials {
+		cfg.InstallKey, cfg.Store = folder.InstallKey, folder.Revocations
+		all[name] = cfg
+	}
+	b.Config.Credentials = all
+}

@@ -1,0 +1,72 @@
+package config
+
+import (
+	"bytes"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func build(t *testing.T, flags map[string]string) *Built {
+	t.Helper()
+	v, err := Read(Input{Flags: flags})
+	if err != nil {
+		t.Fatal(err)
+	}
+	built, err := v.Build(slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return built
+}
+
+// The install key and the revocations are there also when all keys are configured, and every credential gets them.
+func TestOpenKeys(t *testing.T) {
+	dir := t.TempDir()
+	flags := map[string]string{"appId": "app", "masterKey": "a master key of the tests", "restAPIKey": "a rest key of the tests", "dataDir": dir, "databaseURI": "memory:"}
+	built := build(t, flags)
+	if err := built.OpenKeys(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	key := bytes.TrimSpace([]byte(readFile(t, filepath.Join(dir, "keys", "installKey"))))
+	for _, name := range []string{"masterKey", "restAPIKey"} {
+		cfg := built.Config.Credentials[name]
+		if !bytes.Equal(cfg.InstallKey.Reveal(), key) || cfg.Store == nil {
+			t.Errorf("%s: install key and store = %d bytes and %v, want those of the folder", name, cfg.InstallKey.Len(), cfg.Store)
+		}
+	}
+	if err := build(t, flags).Check(t.Context()); err != nil {
+		t.Errorf("Check = %v, want none", err)
+	}
+	path := filepath.Join(dir, "keys", "revocations")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, err := range map[string]error{"OpenKeys": build(t, flags).OpenKeys(t.Context()), "Check": build(t, flags).Check(t.Context())} {
+		if err == nil || !strings.HasPrefix(err.Error(), "dataDir: "+path+" is damaged") {
+			t.Errorf("%s with a damaged list = %v, want an error that names it", name, err)
+		}
+	}
+}
+
+func TestCheckMakesNoKeys(t *testing.T) {
+	dir := t.TempDir()
+	built := build(t, map[string]string{"appId": "app", "masterKey": "a master key of the tests", "dataDir": dir, "databaseURI": "memory:"})
+	if err := built.Check(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
+		t.Errorf("Check made %v (%v), want nothing", entries, err)
+	}
+}
+
+func readFile(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
