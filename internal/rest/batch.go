@@ -3,7 +3,9 @@ package rest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -106,7 +108,7 @@ func (s *Server) concurrently(ctx context.Context, items []item, answers []any) 
 func (s *Server) runItem(ctx context.Context, it item) (answer any) {
 	defer func() {
 		if v := recover(); v != nil {
-			s.cfg.Log.Error("panic in a handler", "route", it.route.pattern, "panic", v)
+			s.cfg.Log.Error("panic in a handler", "request", it.request.logID, "route", it.route.pattern, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 			answer = failure(s.errorBody(errors.New("panic")))
 		}
 	}()
@@ -114,7 +116,7 @@ func (s *Server) runItem(ctx context.Context, it item) (answer any) {
 	if err != nil {
 		var perr *parse.Error
 		if !errors.As(err, &perr) || perr.Err != nil || perr.Code == parse.InternalServerError {
-			s.cfg.Log.Error("request of a batch failed", "route", it.route.pattern, "error", err.Error())
+			s.cfg.Log.Error("request of a batch failed", "request", it.request.logID, "route", it.route.pattern, "error", err.Error())
 		}
 		return failure(s.errorBody(err))
 	}
@@ -161,7 +163,7 @@ func (s *Server) item(outer *request, v any) (item, error) {
 		return item{}, parse.Errorf(parse.InvalidJSON, "cannot route %s %s", method, path)
 	}
 	return item{rt, &request{method: method, path: path, params: p, query: values, rawQuery: rawQuery, body: body,
-		caller: outer.caller, objects: outer.objects, http: outer.http}}, nil
+		caller: outer.caller, objects: outer.objects, logID: outer.logID, http: outer.http}}, nil
 }
 
 // batchPath takes the mount path, or the path of one of the URLs that clients know the server by, off the path of an item.

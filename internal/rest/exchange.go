@@ -39,9 +39,9 @@ type request struct {
 	caller   *auth.Caller
 	// objects is bound to the transaction of the batch that the request is part of.
 	objects *object.Objects
-	// id is X-Parse-Request-Id.
-	id   string
-	http *http.Request
+	// id is X-Parse-Request-Id; logID stands in the log and in X-Request-Id.
+	id, logID string
+	http      *http.Request
 }
 
 // credentials are what a request presents, from its headers or, for clients that cannot set any, from its body.
@@ -77,7 +77,8 @@ func (x *exchange) serve(path string) {
 	}
 
 	body := &parse.Map{}
-	if !strings.HasPrefix(path, "/files") { // the body of a file is its bytes, whatever they look like
+	// The body of a file is its bytes, whatever they look like; but who names the application in the body sends JSON.
+	if !isFile(path) || appID != s.cfg.AppID {
 		if body, err = x.body(); err != nil {
 			x.fail(err)
 			return
@@ -91,7 +92,7 @@ func (x *exchange) serve(path string) {
 	}
 	body.Delete("_noBody")
 	if appID != s.cfg.AppID {
-		headerKey := c.presented.Master
+		headerKey, headerMaintenance := c.presented.Master, c.presented.Maintenance
 		c, err = x.fromBody(body, c)
 		if err != nil {
 			x.fail(err)
@@ -101,7 +102,7 @@ func (x *exchange) serve(path string) {
 			x.fail(auth.Unauthorized()) // a master key in the header must be right even when the body brings its own
 			return
 		}
-		if c.presented.Master != headerKey {
+		if c.presented.Master != headerKey || c.presented.Maintenance != headerMaintenance {
 			if rights, err = s.cfg.Keys.Privileged(ctx, c.presented, ip); err != nil {
 				x.fail(err)
 				return
@@ -131,7 +132,7 @@ func (x *exchange) serve(path string) {
 		x.route = rt.pattern
 	}
 	req := &request{method: x.method, path: path, params: p, query: x.r.URL.Query(), rawQuery: x.r.URL.RawQuery, body: body, caller: caller,
-		objects: s.cfg.Objects, id: x.r.Header.Get("X-Parse-Request-Id"), http: x.r}
+		objects: s.cfg.Objects, id: x.r.Header.Get("X-Parse-Request-Id"), logID: x.id, http: x.r}
 	if path == "/login" {
 		c.sessionToken = ""
 	}
@@ -154,6 +155,8 @@ func (x *exchange) serve(path string) {
 	}
 	x.run(ctx, rt, req)
 }
+
+func isFile(path string) bool { return path == "/files" || strings.HasPrefix(path, "/files/") }
 
 func (x *exchange) run(ctx context.Context, rt *route, r *request) {
 	answer, err := x.server.call(ctx, rt, r)

@@ -34,6 +34,10 @@ var deeds = map[string]string{
 	"POST /schemas": "create a schema", "POST /schemas/:class": "create a schema", "PUT /schemas/:class": "update a schema", "DELETE /schemas/:class": "delete a schema",
 	"DELETE /purge/:class": "purge a schema", "PUT /config": "update the config",
 	"POST /push": "send push notifications",
+	"POST /jobs": "run a job", "POST /jobs/:name": "run a job",
+	"POST /hooks/functions": "create a hook", "PUT /hooks/functions/:name": "modify a hook",
+	"POST /hooks/triggers": "create a hook", "PUT /hooks/triggers/:class/:trigger": "modify a hook",
+	"PUT /graphql-config": "update the GraphQL config",
 }
 
 func (rt *route) deed() string {

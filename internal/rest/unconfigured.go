@@ -39,7 +39,7 @@ var unconfigured = []route{
 
 	{http.MethodPost, "/files", anyone, noFileName, false},
 	{http.MethodPost, "/files/*name", anyone, noUpload, false},
-	{http.MethodDelete, "/files/*name", masterWrite, noFileToDelete, false},
+	{http.MethodDelete, "/files/*name", masterKey, noFileToDelete, false},
 	{http.MethodGet, "/files/:app/*name", nothing, noFile, false},
 }
 
@@ -116,7 +116,7 @@ func noUpload(_ context.Context, _ *Server, r *request) (*reply, error) {
 	c := r.caller
 	switch {
 	case c.ReadOnly:
-		return nil, auth.Forbidden()
+		return nil, readOnlyFile("create")
 	case c.User == nil && !c.Privileged():
 		return nil, parse.Errorf(parse.FileSaveError, "File upload by public is disabled.")
 	case c.User != nil && mapOf(c.User.Get("authData")).Has("anonymous"):
@@ -125,14 +125,22 @@ func noUpload(_ context.Context, _ *Server, r *request) (*reply, error) {
 	return nil, parse.Errorf(parse.FileSaveError, "File storage is not configured.")
 }
 
-func noFileToDelete(context.Context, *Server, *request) (*reply, error) {
+// readOnlyFile refuses the read-only key where files are written: unlike elsewhere, without a code.
+func readOnlyFile(deed string) *auth.Refusal {
+	return &auth.Refusal{Status: http.StatusForbidden, Message: "Permission denied", Reason: "read-only masterKey isn't allowed to " + deed + " a file."}
+}
+
+func noFileToDelete(_ context.Context, _ *Server, r *request) (*reply, error) {
+	if r.caller.ReadOnly {
+		return nil, readOnlyFile("delete")
+	}
 	return nil, parse.Errorf(parse.FileDeleteError, "File storage is not configured.")
 }
 
 func noFile(_ context.Context, s *Server, r *request) (*reply, error) {
 	app, name, _ := strings.Cut(strings.TrimPrefix(r.path, "/files/"), "/")
 	if app != s.cfg.AppID {
-		return nil, auth.Forbidden()
+		return nil, &auth.Refusal{Status: http.StatusForbidden, Message: "Permission denied", Reason: "Invalid application ID."}
 	}
 	if strings.HasPrefix(name, "metadata/") {
 		return empty(), nil
