@@ -42,7 +42,7 @@ func (c *conn) run(st *sqlgen.Statement, visit func(*sqlite.Stmt) (bool, error))
 	}()
 	for {
 		row, err := stmt.Step()
-		if err != nil {
+		if err != nil || c.failed != nil {
 			return c.cause(err)
 		}
 		if !row {

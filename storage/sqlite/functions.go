@@ -45,6 +45,9 @@ func newTest(t *sqlgen.Test) (*test, error) {
 }
 
 func (c *conn) test(_ sqlite.Context, args []sqlite.Value) (sqlite.Value, error) {
+	if c.failed != nil {
+		return sqlite.Value{}, nil // nobody reads the rest
+	}
 	t := c.tests[args[0].Int64()]
 	object, err := c.subject(t.object, t.column, args[1:])
 	if err != nil {
@@ -74,12 +77,13 @@ func (c *conn) subject(o *parse.Object, column *sqlgen.Column, args []sqlite.Val
 	return o, nil
 }
 
-// fail keeps an error for whoever runs the statement: SQLite hands on its text alone.
+// fail keeps an error for whoever runs the statement, which ends it, see [conn.run]. The function itself yields NULL: an error that it
+// returned would not end the statement, and its text would be the value, a true one when it begins with a number.
 func (c *conn) fail(err error) (sqlite.Value, error) {
 	if c.failed == nil {
 		c.failed = err
 	}
-	return sqlite.Value{}, err
+	return sqlite.Value{}, nil
 }
 
 // key is a sort key that Go computes.
@@ -105,6 +109,9 @@ func newKey(k *sqlgen.Key) *key {
 
 // key returns NULL for what stands before everything (an empty Array) and else the JSON of the value; a number for a score.
 func (c *conn) key(_ sqlite.Context, args []sqlite.Value) (sqlite.Value, error) {
+	if c.failed != nil {
+		return sqlite.Value{}, nil
+	}
 	k := c.keys[args[0].Int64()]
 	object, err := c.subject(k.object, k.column, args[1:])
 	if err != nil {
