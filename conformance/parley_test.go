@@ -40,6 +40,11 @@ func TestParley(t *testing.T) {
 // newServer starts Parley with the options of a corpus file and returns its mount point.
 func newServer(t *testing.T, options, databaseURI string) string {
 	t.Helper()
+	return newLoggingServer(t, options, databaseURI, slog.New(slog.DiscardHandler))
+}
+
+func newLoggingServer(t *testing.T, options, databaseURI string, log *slog.Logger) string {
+	t.Helper()
 	// What a user of the program would have in the configuration file; the file may say otherwise.
 	all := map[string]any{
 		"appId": ApplicationID, "masterKey": MasterKey, "readOnlyMasterKey": ReadOnlyMasterKey, "maintenanceKey": MaintenanceKey,
@@ -63,7 +68,6 @@ func newServer(t *testing.T, options, databaseURI string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := slog.New(slog.DiscardHandler)
 	built, err := values.Build(log)
 	if err != nil {
 		t.Fatal(err)
