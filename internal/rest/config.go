@@ -98,7 +98,10 @@ func (s *Server) mergeTheOnly(ctx context.Context, name string, change func(row 
 			if isNew {
 				return tx.Create(ctx, class, row)
 			}
-			_, err = tx.Update(ctx, class, byID(configID), &row.Map, 1)
+			changes := row.Map.Clone()
+			changes.Delete("objectId")
+			changes.Delete("createdAt")
+			_, err = tx.Update(ctx, class, byID(configID), changes, 1)
 			return err
 		})
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/parley-backend/parley/internal/access"
 	"github.com/parley-backend/parley/internal/auth"
+	"github.com/parley-backend/parley/internal/keysapi"
 	"github.com/parley-backend/parley/internal/object"
 	"github.com/parley-backend/parley/internal/schemas"
 	"github.com/parley-backend/parley/internal/session"
@@ -65,6 +66,8 @@ type Config struct {
 	// NoAggregationForReadOnly keeps the read-only master key from /aggregate.
 	NoAggregationForReadOnly bool
 
+	// KeysAPI serves /keys; nil means that there is no such route.
+	KeysAPI *keysapi.API
 	// State is the state that /health tells; nil means always "ok".
 	State func() State
 	// Security makes the report of /security; nil means that the check is off (409).
@@ -125,7 +128,11 @@ func New(cfg Config) *Server {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	cfg.MountPath = strings.TrimRight(cfg.MountPath, "/")
-	s := &Server{cfg: cfg, routes: newRouter(table), gate: make(chan struct{}, cfg.MaxConcurrent)}
+	routes := table
+	if cfg.KeysAPI != nil {
+		routes = join(table, keyRoutes)
+	}
+	s := &Server{cfg: cfg, routes: newRouter(routes), gate: make(chan struct{}, cfg.MaxConcurrent)}
 	for _, rule := range cfg.RateLimits {
 		s.limits = append(s.limits, newLimiter(rule, cfg.Now))
 	}
