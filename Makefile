@@ -50,4 +50,4 @@ bench: ## the micro benchmarks of the packages
 
 .PHONY: bench-peers
 bench-peers: ## Parley beside PocketBase over HTTP, in one run
-	cd bench && $(GO) run . 
+	cd bench && $(GO) run .
