@@ -139,6 +139,8 @@ type Timeouts struct {
 	Read       time.Duration // 2 min to send the whole request
 	Write      time.Duration // 5 min from the end of the headers to the end of the answer
 	Idle       time.Duration // 2 min between two requests of a connection
+	// Client bounds the work on a request without a privileged key: 30 s, then the answer is code 124.
+	Client time.Duration
 	// Shutdown is how long requests in flight get when the server is told to stop: 30 s.
 	Shutdown time.Duration
 	// MaxHeaderBytes of a request: 32 KiB.

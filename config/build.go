@@ -157,6 +157,10 @@ func (b *builder) network(c *parley.Config) {
 	}
 	c.MaxUploadSize = size
 	c.MaxConcurrentRequests = v.Int("maxConcurrentRequests")
+	if v.Int("clientTimeout") <= 0 {
+		b.problem("clientTimeout", "must be greater than 0 seconds")
+	}
+	c.Timeouts.Client = time.Duration(v.Int("clientTimeout")) * time.Second
 	c.Timeouts.Shutdown = time.Duration(v.Int("shutdownTimeout")) * time.Second
 	c.VerboseErrors = !v.Bool("enableSanitizedErrorResponse")
 	c.SecurityCheck, c.SecurityCheckLog = v.Bool("security.enableCheck"), v.Bool("security.enableCheckLog")

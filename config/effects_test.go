@@ -20,6 +20,7 @@ var effects = map[string]struct {
 	"dataDir":                                 {text: "elsewhere"},
 	"metricsAddress":                          {text: "127.0.0.1:1"},
 	"maxConcurrentRequests":                   {text: "7"},
+	"clientTimeout":                           {text: "7"},
 	"shutdownTimeout":                         {text: "7"},
 	"keyOverlap":                              {text: "7"},
 	"allowAggregationForReadOnlyMasterKey":    {text: "false"},

@@ -61,6 +61,7 @@ var ownOptions = []Option{
 	{Name: "dataDir", Env: "PARLEY_DATA_DIR", Kind: String, Default: "parley-data", Doc: "Folder of the default database, and in keys of generated keys, the install key and the list of revoked keys"},
 	{Name: "metricsAddress", Env: "PARLEY_METRICS_ADDRESS", Kind: String, Doc: "Address that serves Prometheus metrics at /metrics, as 127.0.0.1:9187; none by default"},
 	{Name: "maxConcurrentRequests", Env: "PARLEY_MAX_CONCURRENT_REQUESTS", Kind: Int, Default: "4096", Doc: "Requests that are worked on at once; more are answered 503"},
+	{Name: "clientTimeout", Env: "PARLEY_CLIENT_TIMEOUT", Kind: Int, Default: "30", Doc: "Seconds that the work on a request without a privileged key may take, then it is code 124"},
 	{Name: "shutdownTimeout", Env: "PARLEY_SHUTDOWN_TIMEOUT", Kind: Int, Default: "30", Doc: "Seconds that requests in flight get to finish when the server is told to stop"},
 	{Name: "keyOverlap", Env: "PARLEY_KEY_OVERLAP", Kind: Int, Doc: "Seconds that a replaced master, maintenance or read-only key is still accepted; 600 by default, 0 for none"},
 }

@@ -98,15 +98,12 @@ func relationTo(objects []parse.Pointer) Field {
 }
 
 // TypeOfKey is [TypeOf] for the field that a write names by key: a dotted key makes its field an Array when the part
-// after the field is an index, and an Object otherwise.
+// after the field is an index, and an Object otherwise, also when the part becomes null.
 func TypeOfKey(key string, v any) (Field, error) {
 	f, err := TypeOf(v)
-	if err != nil || f.Type == "" {
-		return f, err
-	}
 	name, path, dotted := strings.Cut(key, ".")
-	if !dotted {
-		return f, nil
+	if err != nil || !dotted || f.Type == "" && v != nil {
+		return f, err
 	}
 	part, _, _ := strings.Cut(path, ".")
 	if digits(part) && name != "sentPerUTCOffset" && name != "failedPerUTCOffset" {

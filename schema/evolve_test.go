@@ -225,3 +225,15 @@ func TestFitBoundsTheNumberOfFields(t *testing.T) {
 		t.Errorf("Fit(a field that is there) = %v, %v, want the class itself", fit, err)
 	}
 }
+
+func TestFitOfAPartThatBecomesNull(t *testing.T) {
+	class := New("C")
+	class.Fields["s"] = Field{Type: String}
+	if _, err := Fit(class, parse.NewMap("s.x", nil)); err == nil || err.Error() != "111 schema mismatch for C.s; expected String but got Object" {
+		t.Errorf("Fit(s.x: null) of a String = %v, want 111", err)
+	}
+	fit, err := Fit(class, parse.NewMap("o.x", nil))
+	if err != nil || fit.Fields["o"] != (Field{Type: Object}) {
+		t.Errorf("Fit(o.x: null) = %v, %v, want an Object", fit.Fields["o"], err)
+	}
+}

@@ -127,6 +127,11 @@ func (x *exchange) serve(path string) {
 		Context:        c.context,
 		IP:             ip,
 	}
+	if !caller.Privileged() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, s.cfg.ClientTimeout)
+		defer cancel()
+	}
 	rt, p := s.routes.find(x.method, path)
 	if rt != nil {
 		x.route = rt.pattern

@@ -119,6 +119,9 @@ func (x *exchange) fail(err error) {
 		return
 	}
 	var perr *parse.Error
+	if !errors.As(err, &perr) && errors.Is(err, context.DeadlineExceeded) {
+		err = &parse.Error{Code: parse.Timeout, Message: "The request was not completed in time.", Err: err}
+	}
 	if errors.As(err, &perr) {
 		if perr.Err != nil || perr.Code == parse.InternalServerError {
 			x.log(err)

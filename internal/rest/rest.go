@@ -51,6 +51,9 @@ type Config struct {
 	MaxUploadSize int64
 	// MaxConcurrent bounds the requests that are worked on at once; more are told to come back (503). 0 means 4096.
 	MaxConcurrent int
+	// ClientTimeout bounds the work on a request without a privileged key; 0 means 30 s. What is not done by then is answered with
+	// code 124. Requests with a privileged key have all the time that their clients wait.
+	ClientTimeout time.Duration
 	// Query are the limits of queries.
 	Query query.Options
 	// BatchLimit bounds the requests of a batch; 0 or less means no bound.
@@ -114,6 +117,9 @@ func New(cfg Config) *Server {
 	}
 	if cfg.MaxConcurrent == 0 {
 		cfg.MaxConcurrent = 4096
+	}
+	if cfg.ClientTimeout == 0 {
+		cfg.ClientTimeout = 30 * time.Second
 	}
 	if cfg.State == nil {
 		cfg.State = func() State { return OK }
