@@ -16,11 +16,11 @@ const module = "github.com/parley-backend/parley"
 // A new package gets a place here before it gets a file.
 var layers = [][]string{
 	{"parse", "credential"},
-	{"schema", "credential/source/static", "credential/source/env", "credential/source/file", "credential/disk"},
+	{"schema", "credential/source/static", "credential/source/env", "credential/source/file", "credential/source/exec", "credential/disk"},
 	{"query", "credential/credentialtest"},
 	{"query/querytest", "storage"},
 	{"storage/memory", "storage/sqlgen", "internal/auth", "internal/cache"},
-	{"storage/storagetest", "storage/sqlite", "internal/access", "internal/schemas"},
+	{"storage/storagetest", "storage/sqlite", "internal/access", "internal/schemas", "internal/keysapi"},
 	{"internal/object"},
 	{"internal/role", "internal/installation"},
 	{"internal/session"},

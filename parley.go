@@ -14,6 +14,7 @@ import (
 	"github.com/parley-backend/parley/internal/access"
 	"github.com/parley-backend/parley/internal/auth"
 	"github.com/parley-backend/parley/internal/installation"
+	"github.com/parley-backend/parley/internal/keysapi"
 	"github.com/parley-backend/parley/internal/object"
 	"github.com/parley-backend/parley/internal/rest"
 	"github.com/parley-backend/parley/internal/role"
@@ -142,10 +143,11 @@ func (s *Server) wire(ctx context.Context, proxies auth.Proxies) error {
 		AppID: cfg.AppID, MountPath: s.mountPath(), ServerURL: cfg.ServerURL, PublicServerURL: cfg.PublicServerURL,
 		Version: cfg.Version, Keys: s.keys, Proxies: proxies,
 		Objects: objects, Schemas: s.schemas, Users: users, Sessions: sessions, Rules: rules, Store: cfg.Store, Log: s.log,
-		MaxUploadSize: cfg.MaxUploadSize, MaxConcurrent: cfg.MaxConcurrentRequests, Query: cfg.Query, BatchLimit: cfg.BatchLimit,
+		MaxUploadSize: cfg.MaxUploadSize, MaxConcurrent: cfg.MaxConcurrentRequests, ClientTimeout: cfg.Timeouts.Client, Query: cfg.Query, BatchLimit: cfg.BatchLimit,
 		AllowOrigin: cfg.AllowOrigin, AllowHeaders: cfg.AllowHeaders, RouteAllowList: cfg.RouteAllowList,
 		RateLimits: cfg.RateLimits, Idempotency: cfg.Idempotency, VerboseErrors: cfg.VerboseErrors,
 		NoAggregationForReadOnly: cfg.NoAggregationForReadOnly,
+		KeysAPI:                  keysapi.New(s.set, s.log),
 		State:                    func() rest.State { return s.state.Load().(rest.State) },
 		Observe:                  cfg.Observe,
 	}

@@ -53,6 +53,7 @@ type Credential struct {
 	revoked   []Tombstone
 	listeners []*listener
 	notify    sync.Mutex // serialises listeners
+	rotating  sync.Mutex // held while a new value is written
 }
 
 type lifecycle uint8

@@ -53,6 +53,7 @@
 //	verify.go      the answer, in constant time and without allocation
 //	miss.go        the fetch for an unknown key, and its limits
 //	present.go     the other face
+//	rotate.go      a new value, generated and written back
 //	set.go         credentials that never share a value
 //	observe.go     what is told: events, and a log of them
 //	status.go      everything about a credential but its value
