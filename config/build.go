@@ -15,6 +15,7 @@ import (
 	"github.com/parley-backend/parley"
 	"github.com/parley-backend/parley/credential"
 	"github.com/parley-backend/parley/credential/source/env"
+	"github.com/parley-backend/parley/credential/source/exec"
 	"github.com/parley-backend/parley/credential/source/file"
 	"github.com/parley-backend/parley/credential/source/static"
 	"github.com/parley-backend/parley/internal/auth"
@@ -25,7 +26,7 @@ import (
 
 // Sources are the places that a credential may refer to, by scheme.
 func Sources() credential.Registry {
-	return credential.Registry{"env": env.Open, "file": file.Open, "static": static.Open}
+	return credential.Registry{"env": env.Open, "exec": exec.Open, "file": file.Open, "static": static.Open}
 }
 
 // Built is a configuration whose every option was understood. Nothing is open yet.
