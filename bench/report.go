@@ -18,7 +18,7 @@ func report(w io.Writer, o options, dir string, tables []table, facts []fact) er
 		return err
 	}
 	load, _ := os.ReadFile("/proc/loadavg")
-	fmt.Fprintf(w, "%s, %s/%s, %d processors for servers and client together, write and fsync of 4 KiB: %s, load average at the end: %s.\n",
+	fmt.Fprintf(w, "%s, %s/%s, %d processors for servers and client together, write and fsync of 4 KiB: %s ms, load average at the end: %s.\n",
 		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), milliseconds(sync), strings.Join(strings.Fields(string(load))[:3], " "))
 	fmt.Fprintf(w, "%d objects, medians of %d rounds of %g s each; slowest and fastest round in parentheses.\n\n", o.objects, o.rounds, o.seconds)
 	fmt.Fprintln(w, "| operation | clients | server | requests/s | p50 ms | p99 ms | server CPU s per 1000 | Parley's throughput | Parley's throughput per CPU second |")
