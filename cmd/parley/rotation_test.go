@@ -15,7 +15,7 @@ import (
 
 // overlap is how long the server of the rotation test accepts a replaced key: long enough that a busy machine gets some requests
 // with it through, short enough to see its end.
-const overlap = 8 * time.Second
+const overlap = 6 * time.Second
 
 // TestRotation rewrites the file of the master key while a load runs: no request fails, the new key works at once, the old one for
 // the overlap and then no more, and while the file is gone or holds nonsense nobody notices.

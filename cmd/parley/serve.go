@@ -138,17 +138,19 @@ func serve(env environment, built *config.Built, generated config.Generated, log
 func welcome(w io.Writer, built *config.Built, g config.Generated, addr net.Addr) {
 	_, port, _ := net.SplitHostPort(addr.String())
 	url := "http://localhost:" + port + strings.TrimSuffix(built.Config.MountPath, "/")
-	fmt.Fprintf(w, "Parley serves the Parse API at %s\n", url)
+	var text strings.Builder // written at once: who reads the first line has the rest, too
+	defer func() { io.WriteString(w, text.String()) }()
+	fmt.Fprintf(&text, "Parley serves the Parse API at %s\n", url)
 	if !g.Fresh {
 		return
 	}
-	fmt.Fprintf(w, "\nKeys were generated. They are shown this once, and kept in %s, readable by you only:\n\n", g.Dir)
+	fmt.Fprintf(&text, "\nKeys were generated. They are shown this once, and kept in %s, readable by you only:\n\n", g.Dir)
 	for _, name := range []string{"appId", "masterKey", "maintenanceKey", "readOnlyMasterKey"} {
 		if value, ok := g.Values[name]; ok {
-			fmt.Fprintf(w, "  %-18s %s\n", name, value)
+			fmt.Fprintf(&text, "  %-18s %s\n", name, value)
 		}
 	}
-	fmt.Fprintf(w, "\nRewrite one of these files to rotate that key; the server notices by itself.\n\n")
+	fmt.Fprintf(&text, "\nRewrite one of these files to rotate that key; the server notices by itself.\n\n")
 }
 
 // newLog makes the log that the options ask for: text for a terminal, JSON with jsonLogs.

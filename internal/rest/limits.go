@@ -78,7 +78,7 @@ func CompilePath(pattern string) (*regexp.Regexp, error) {
 		case '(', ')', '[', ']', '+', '?', '!':
 			return nil, fmt.Errorf("%q: %q must be written with a backslash before it", pattern, c)
 		default:
-			out.WriteString(regexp.QuoteMeta(string(c)))
+			out.WriteString(regexp.QuoteMeta(pattern[i-1 : i])) // a byte of a longer character is no operator
 		}
 		if depth < 0 {
 			return nil, fmt.Errorf("%q: } without {", pattern)

@@ -25,6 +25,7 @@ func TestCompilePath(t *testing.T) {
 		{`/a\:b`, []string{"/a:b"}, []string{"/axb", "/a"}},
 		{"/a.b", []string{"/a.b"}, []string{"/axb"}},
 		{"/:a-:b", []string{"/x-y"}, []string{"/x", "/x/y"}},
+		{"/café", []string{"/café", "/CAFÉ/"}, []string{"/caf", "/cafÃ©"}},
 		{"*any", []string{"/a", "/a/b"}, []string{""}},
 	} {
 		re, err := CompilePath(c.pattern)
@@ -43,7 +44,7 @@ func TestCompilePath(t *testing.T) {
 			}
 		}
 	}
-	for _, bad := range []string{"/:", "/*", "/a(", "/a)", "/[a]", "/a+", "/a?", "/a!", "/{a", "/a}", `/a\`, "/}{"} {
+	for _, bad := range []string{"/:", "/*", "/a(", "/a)", "/[a]", "/a+", "/a?", "/a!", "/{a", "/a}", `/a\`, "/}{", "/:ü", "/\x90"} {
 		if re, err := CompilePath(bad); err == nil {
 			t.Errorf("CompilePath(%q) = %v, want an error", bad, re)
 		}
