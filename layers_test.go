@@ -16,8 +16,8 @@ const module = "github.com/parley-backend/parley"
 // A new package gets a place here before it gets a file.
 var layers = [][]string{
 	{"parse", "credential"},
-	{"schema", "credential/source/static", "credential/source/env", "credential/source/file", "credential/source/exec", "credential/disk"},
-	{"query", "credential/credentialtest"},
+	{"schema", "credential/source/static", "credential/source/env", "credential/source/file", "credential/source/exec", "credential/source/internal/origin", "credential/disk"},
+	{"query", "credential/source/https", "credential/credentialtest"},
 	{"query/querytest", "storage"},
 	{"storage/memory", "storage/sqlgen", "internal/auth", "internal/cache"},
 	{"storage/storagetest", "storage/sqlite", "internal/access", "internal/schemas", "internal/keysapi"},

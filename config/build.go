@@ -17,6 +17,7 @@ import (
 	"github.com/parley-backend/parley/credential/source/env"
 	"github.com/parley-backend/parley/credential/source/exec"
 	"github.com/parley-backend/parley/credential/source/file"
+	"github.com/parley-backend/parley/credential/source/https"
 	"github.com/parley-backend/parley/credential/source/static"
 	"github.com/parley-backend/parley/internal/auth"
 	"github.com/parley-backend/parley/storage"
@@ -26,7 +27,7 @@ import (
 
 // Sources are the places that a credential may refer to, by scheme.
 func Sources() credential.Registry {
-	return credential.Registry{"env": env.Open, "exec": exec.Open, "file": file.Open, "static": static.Open}
+	return credential.Registry{"env": env.Open, "exec": exec.Open, "file": file.Open, "http": https.Open, "https": https.Open, "static": static.Open}
 }
 
 // Built is a configuration whose every option was understood. Nothing is open yet.
