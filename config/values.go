@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"reflect"
+	"regexp"
 	"sort"
 	"strconv"
 	"strings"
@@ -154,6 +155,9 @@ func (r *reader) unknown(name, from string) {
 	r.problem(name, "unknown option (%s)", from)
 }
 
+// serviceLink fits the variables that Kubernetes and Docker give to a container next to a service named "parley" or "parse-server".
+var serviceLink = regexp.MustCompile(`^(PARLEY|PARSE_SERVER)_(NAME|SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(ADDR|PORT|PROTO))?)?)$`)
+
 // environment reads the variables that the table names. One that looks like an option but is none is a problem: a
 // misspelt restriction must not be taken for no restriction.
 func (r *reader) environment(environ []string) {
@@ -164,7 +168,7 @@ func (r *reader) environment(environ []string) {
 		case ok && text != "":
 			r.text(o, text, "environment")
 		case !ok && (strings.HasPrefix(name, "PARSE_SERVER_") || strings.HasPrefix(name, "PARLEY_")):
-			if strings.HasPrefix(name, "PARLEY_TEST_") || strings.HasPrefix(name, "PARLEY_ORACLE_") {
+			if strings.HasPrefix(name, "PARLEY_TEST_") || strings.HasPrefix(name, "PARLEY_ORACLE_") || serviceLink.MatchString(name) {
 				continue
 			}
 			var names []Option
