@@ -100,6 +100,9 @@ func (s *GroupStage) run(in documents) documents {
 				return
 			}
 			id, err := s.ID.eval(&o.Map)
+			if err == nil && weigh(id, maxDocument) < 0 { // before it is made a text
+				err = errLargeDocument
+			}
 			if err != nil {
 				yield(nil, err)
 				return
@@ -117,6 +120,9 @@ func (s *GroupStage) run(in documents) documents {
 			}
 			for i, f := range s.Fields {
 				v, err := f.Expr.eval(&o.Map)
+				if err == nil && weigh(v, maxDocument) < 0 {
+					err = errLargeDocument
+				}
 				if err != nil {
 					yield(nil, err)
 					return

@@ -263,6 +263,9 @@ func applyConcat(_ string, args []any) (any, error) {
 		if !ok {
 			return nil, invalidQuery("$concat only supports strings, not %s", kindOf(v))
 		}
+		if b.Len()+len(s) > maxText {
+			return nil, errLargeDocument
+		}
 		b.WriteString(s)
 	}
 	return b.String(), nil

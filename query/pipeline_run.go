@@ -89,8 +89,9 @@ func neededFields(s Stage) []string {
 // objects, or a *parse.Error of an expression.
 func Run(stages []Stage, objects documents) ([]*parse.Map, error) {
 	docs := mapDocuments(objects, func(o *parse.Object) (*parse.Object, error) { return visible(o), nil })
+	left := &budget{left: maxMade}
 	for _, s := range stages {
-		docs = s.run(docs)
+		docs = left.bounded(s.run(docs))
 	}
 	results := []*parse.Map{}
 	for o, err := range docs {
