@@ -421,3 +421,36 @@ func TestSlowQueriesEnd(t *testing.T) {
 		t.Errorf("a pattern that takes for ever = %s, want %s…", show2(got), want)
 	}
 }
+
+// TestReadOnlyKeyReadsNoTokens checks that who may only read does not find what it takes to write as somebody else.
+func TestReadOnlyKeyReadsNoTokens(t *testing.T) {
+	on(t, open, func(t *testing.T, client *http.Client, base string) {
+		token := call(t, client, base, "POST", "/users", `{"username":"u","password":"p"}`).text("sessionToken")
+		for _, c := range []struct{ path, body string }{
+			{"/sessions", find(`"limit":10`)},
+			{"/classes/_Session", find(`"keys":"sessionToken"`)},
+			{"/sessions", find(`"where":{"sessionToken":{"$regex":"^r"}}`)},
+			{"/sessions", find(`"order":"sessionToken"`)},
+			{"/users", find(`"where":{"_perishable_token":{"$regex":"^."}}`)},
+			{"/users", find(`"where":{"$or":[{"username":"u"},{"_session_token":{"$gt":""}}]}`)},
+			{"/users", find(`"where":{"username":{"$select":{"key":"sessionToken","query":{"className":"_Session","where":{"objectId":{"$ne":"x"}}}}}}`)},
+			{"/aggregate/_Session", find(`"distinct":"sessionToken"`)},
+			{"/aggregate/_Session", find(`"pipeline":[{"$project":{"x":"$sessionToken"}}]`)},
+			{"/aggregate/_Session", find(`"pipeline":[{"$match":{"sessionToken":{"$regex":"^r"}}},{"$count":"n"}]`)},
+			{"/aggregate/_Session", find(`"pipeline":[{"$limit":10},{"$group":{"_id":"$sessionToken"}}]`)},
+			{"/aggregate/_User", find(`"pipeline":[{"$match":{"_email_verify_token":{"$gt":""}}},{"$count":"n"}]`)},
+		} {
+			got := show2(call(t, client, base, "POST", c.path, c.body, "X-Parse-Master-Key", ReadOnlyMasterKey))
+			if strings.Contains(got, token) || strings.Contains(got, `"n":`) {
+				t.Errorf("%s %s with the read-only key = %s, which tells of a token", c.path, c.body, got)
+			}
+			if asks := strings.Contains(c.body, "where") && !strings.Contains(c.body, "$select") || strings.Contains(c.body, "order") || strings.Contains(c.body, "$match"); asks && got != denied {
+				t.Errorf("%s %s with the read-only key = %s, want %s", c.path, c.body, got, denied)
+			}
+		}
+		got := call(t, client, base, "GET", "/sessions", "", master()...)
+		if !strings.Contains(show2(got), token) {
+			t.Errorf("sessions with the master key = %s, without the token %s", show2(got), token)
+		}
+	})
+}

@@ -2,8 +2,10 @@ package object
 
 import (
 	"context"
+	"iter"
 	"strings"
 
+	"github.com/parley-backend/parley/internal/access"
 	"github.com/parley-backend/parley/internal/auth"
 	"github.com/parley-backend/parley/parse"
 	"github.com/parley-backend/parley/query"
@@ -39,10 +41,16 @@ func (o *Objects) aggregate(ctx context.Context, caller *auth.Caller, className 
 	if r.q.Where, err = r.resolve(ctx, find.Where); err != nil {
 		return nil, err
 	}
+	if err := access.CheckTokens(caller, class, find); err != nil {
+		return nil, err
+	}
 	if p.Explain {
 		return o.explainPipeline(ctx, class, &r.q)
 	}
 	objects := o.store.Find(ctx, class, &r.q)
+	if caller.ReadOnly && class.Name == schema.SessionClass {
+		objects = withoutTokens(caller, objects)
+	}
 	if p.Distinct != "" {
 		return query.Distinct(objects, p.Distinct)
 	}
@@ -55,6 +63,20 @@ func (o *Objects) aggregate(ctx context.Context, caller *auth.Caller, className 
 		results[i] = m
 	}
 	return results, nil
+}
+
+// withoutTokens are sessions as the read-only master key reads them.
+func withoutTokens(caller *auth.Caller, sessions iter.Seq2[*parse.Object, error]) iter.Seq2[*parse.Object, error] {
+	return func(yield func(*parse.Object, error) bool) {
+		for session, err := range sessions {
+			if err == nil {
+				access.Strip(caller, session)
+			}
+			if !yield(session, err) {
+				return
+			}
+		}
+	}
 }
 
 // explainPipeline returns the plan of what the database does for a pipeline.
