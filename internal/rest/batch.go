@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/parley-backend/parley/internal/object"
 	"github.com/parley-backend/parley/parse"
@@ -16,6 +17,21 @@ import (
 
 // batchWorkers is how many requests of one batch run at once.
 const batchWorkers = 8
+
+// maxBatchRead is how many objects the finds of one batch may return together: all answers are in memory until the last is there.
+const maxBatchRead = 100_000
+
+// reading counts what the finds of one batch return.
+type reading struct{ objects atomic.Int64 }
+
+func (n *reading) admit(answer *reply) error {
+	body, _ := answer.body.(*parse.Map)
+	found, _ := body.Get("results").([]any)
+	if len(found) > 0 && n.objects.Add(int64(len(found))) > maxBatchRead {
+		return parse.Errorf(parse.ExceededQuota, "The requests of a batch may not find more than %d objects together.", maxBatchRead)
+	}
+	return nil
+}
 
 // item is one request of a batch, ready to run.
 type item struct {
@@ -56,11 +72,15 @@ func batch(ctx context.Context, s *Server, r *request) (*reply, error) {
 		}
 		err := r.objects.Transact(ctx, func(ctx context.Context, tx *object.Objects) error {
 			answers = make([]any, len(items))
+			var read reading
 			for i, it := range items {
 				one := *it.request
 				one.objects = tx
 				one.body = it.request.body.Clone() // a transaction that is tried again begins with what the client sent
 				answer, err := s.call(ctx, it.route, &one)
+				if err == nil {
+					err = read.admit(answer)
+				}
 				if err != nil {
 					return err
 				}
@@ -91,10 +111,11 @@ var objectPaths = []string{"/classes/:class", "/users", "/sessions", "/roles", "
 func (s *Server) concurrently(ctx context.Context, items []item, answers []any) {
 	next := make(chan int)
 	var wg sync.WaitGroup
+	var read reading
 	for range min(batchWorkers, len(items)) {
 		wg.Go(func() {
 			for i := range next {
-				answers[i] = s.runItem(ctx, items[i])
+				answers[i] = s.runItem(ctx, items[i], &read)
 			}
 		})
 	}
@@ -105,7 +126,7 @@ func (s *Server) concurrently(ctx context.Context, items []item, answers []any) 
 	wg.Wait()
 }
 
-func (s *Server) runItem(ctx context.Context, it item) (answer any) {
+func (s *Server) runItem(ctx context.Context, it item, read *reading) (answer any) {
 	defer func() {
 		if v := recover(); v != nil {
 			s.cfg.Log.Error("panic in a handler", "request", it.request.logID, "route", it.route.pattern, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
@@ -113,6 +134,9 @@ func (s *Server) runItem(ctx context.Context, it item) (answer any) {
 		}
 	}()
 	done, err := s.call(ctx, it.route, it.request)
+	if err == nil {
+		err = read.admit(done)
+	}
 	if err != nil {
 		var perr *parse.Error
 		if !errors.As(err, &perr) || perr.Err != nil || perr.Code == parse.InternalServerError {

@@ -20,3 +20,22 @@ func TestClientTimeout(t *testing.T) {
 		}
 	}
 }
+
+// TestBatchReadsSoMuch counts what the finds of a batch return, over all of them.
+func TestBatchReadsSoMuch(t *testing.T) {
+	var read reading
+	page := results(make([]any, maxBatchRead/4))
+	for range 4 {
+		if err := read.admit(page); err != nil {
+			t.Fatalf("admit = %v, want nil up to %d objects", err, maxBatchRead)
+		}
+	}
+	for _, small := range []*reply{empty(), results(nil), {}, {text: "OK"}} {
+		if err := read.admit(small); err != nil {
+			t.Errorf("admit(%v) = %v, want nil", small, err)
+		}
+	}
+	if err := read.admit(results(make([]any, 1))); err == nil || err.Error() != "140 The requests of a batch may not find more than 100000 objects together." {
+		t.Errorf("admit of one object more = %v, want 140", err)
+	}
+}
