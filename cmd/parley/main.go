@@ -1,4 +1,5 @@
-// Command parley is the backend as one binary: parley serve runs it; parley backup and parley restore copy its database.
+// Command parley is the backend as one binary: parley serve runs it; parley backup and parley restore copy its database;
+// parley keys shows, rotates and revokes its keys.
 package main
 
 import (
@@ -30,6 +31,7 @@ func main() {
 type grammar struct {
 	Backup  backupCommand  `cmd:"" help:"Copy the live database into a new file."`
 	Restore restoreCommand `cmd:"" help:"Put a copy in the place of the database. The server must not be running."`
+	Keys    keysCommand    `cmd:"" help:"See, refresh, rotate and revoke the keys of the running server."`
 	Version struct{}       `cmd:"" help:"Print the version."`
 }
 
@@ -62,13 +64,16 @@ func run(ctx context.Context, args, environ []string, out, errs io.Writer) (err 
 		return explain(err)
 	}
 	env := environment{ctx: ctx, environ: environ, out: out, errs: errs}
-	switch command, _, _ := strings.Cut(parsed.Command(), " "); command {
+	switch command, rest, _ := strings.Cut(parsed.Command(), " "); command {
 	case "serve":
 		return serve.run(env)
 	case "backup":
 		return g.Backup.run(env)
 	case "restore":
 		return g.Restore.run(env)
+	case "keys":
+		command, _, _ = strings.Cut(rest, " ")
+		return g.Keys.run(env, command)
 	default:
 		fmt.Fprintln(out, version())
 		return nil
