@@ -17,7 +17,7 @@ const module = "github.com/parley-backend/parley"
 var layers = [][]string{
 	{"parse", "credential"},
 	{"schema", "credential/source/static", "credential/source/env", "credential/source/file", "credential/source/exec", "credential/source/internal/origin", "credential/disk"},
-	{"query", "credential/source/https", "credential/credentialtest"},
+	{"query", "credential/source/https", "credential/source/vault", "credential/credentialtest"},
 	{"query/querytest", "storage"},
 	{"storage/memory", "storage/sqlgen", "internal/auth", "internal/cache"},
 	{"storage/storagetest", "storage/sqlite", "internal/access", "internal/schemas", "internal/keysapi"},

@@ -19,6 +19,7 @@ import (
 	"github.com/parley-backend/parley/credential/source/file"
 	"github.com/parley-backend/parley/credential/source/https"
 	"github.com/parley-backend/parley/credential/source/static"
+	"github.com/parley-backend/parley/credential/source/vault"
 	"github.com/parley-backend/parley/internal/auth"
 	"github.com/parley-backend/parley/storage"
 	"github.com/parley-backend/parley/storage/memory"
@@ -27,7 +28,7 @@ import (
 
 // Sources are the places that a credential may refer to, by scheme.
 func Sources() credential.Registry {
-	return credential.Registry{"env": env.Open, "exec": exec.Open, "file": file.Open, "http": https.Open, "https": https.Open, "static": static.Open}
+	return credential.Registry{"env": env.Open, "exec": exec.Open, "file": file.Open, "http": https.Open, "https": https.Open, "static": static.Open, "vault": vault.Opener()}
 }
 
 // Built is a configuration whose every option was understood. Nothing is open yet.
