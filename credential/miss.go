@@ -62,8 +62,7 @@ func (c *Credential) lookAgain(ctx context.Context, d *Decision, presented strin
 		f := c.flight
 		under := f != nil && f.begun // it may have read before the key was stored
 		if f == nil {
-			failing := c.health.failures > 0 && at.mono < time.Duration(c.nextAt.Load())
-			if failing || !c.miss.allow(&sum, at.mono) {
+			if c.down(at) || !c.miss.allow(&sum, at.mono) {
 				c.mu.Unlock()
 				c.counters.missLimited.Add(1)
 				return
@@ -87,6 +86,15 @@ func (c *Credential) lookAgain(ctx context.Context, d *Decision, presented strin
 			return
 		}
 	}
+}
+
+// down reports whether the source is being left alone because it did not answer. One that answered, if only that the secret
+// is missing or unusable, may be asked: a file that is removed and written anew is missing for a moment.
+func (c *Credential) down(at instant) bool {
+	if c.health.failures == 0 || at.mono >= time.Duration(c.nextAt.Load()) {
+		return false
+	}
+	return c.health.last == nil || c.health.last.Class == Unavailable || c.health.last.Class == Denied
 }
 
 // missGuard limits the fetches that unknown keys cause.

@@ -132,3 +132,29 @@ func TestNoMissRefresh(t *testing.T) {
 		}
 	})
 }
+
+// A source that answers that the secret is missing is not down: a file that is removed and written anew is missing for a
+// moment, and the new key works at once all the same. One that does not answer is left alone until its time comes.
+func TestMissRefreshAfterAFailure(t *testing.T) {
+	for _, c := range []struct {
+		class credential.Class
+		want  string
+	}{
+		{credential.Missing, "accept current"},
+		{credential.Invalid, "accept current"},
+		{credential.Unavailable, "reject unknown"},
+		{credential.Denied, "reject unknown"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			f := start(t, credential.Config{TTL: time.Hour}, credential.Info{})
+			sleep(time.Minute)
+			f.source.Fail(credential.Errorf(c.class, "for a moment"))
+			_ = f.Refresh(t.Context())
+			f.source.Fail(nil)
+			f.source.Set(keyB)
+			if got := said(f.VerifyContext(t.Context(), keyB)); got != c.want {
+				t.Errorf("after %v: VerifyContext(the new key) = %s, want %s", c.class, got, c.want)
+			}
+		})
+	}
+}
