@@ -18,6 +18,7 @@ build: ## build the static binary bin/parley
 
 .PHONY: test
 test: deps check ## install what the tests need, then check and run all of them with the race detector
+	cd bench && $(GO) vet ./... && $(GO) test ./...
 	$(GO) test -race -timeout 15m ./...
 
 .PHONY: check
@@ -33,6 +34,7 @@ deps: interop/jssdk/node_modules/.installed ## install the Parse JavaScript SDK 
 	$(GO) mod download
 
 interop/jssdk/node_modules/.installed: interop/jssdk/package.json interop/jssdk/package-lock.json
+	@command -v npm > /dev/null || { echo 'Node.js 20 or newer with npm is needed for the SDK tests'; exit 1; }
 	cd interop/jssdk && npm ci --no-audit --no-fund
 	@touch $@
 
