@@ -56,10 +56,10 @@ func (v *Values) Access(ctx context.Context, url, keyFile string) (Access, error
 			return Access{}, err
 		}
 		cfg.Source = file.New(path, 0)
-	case v.String("masterKey") == "":
+	case len(v.Secret("masterKey")) == 0:
 		return Access{}, Problem{"masterKey", "is not configured; name a file that holds it"}
 	default:
-		if err := Sources().Configure(&cfg, v.String("masterKey")); err != nil {
+		if err := Sources().ConfigureChain(&cfg, v.Secret("masterKey")); err != nil {
 			return Access{}, Problem{"masterKey", err.Error()}
 		}
 	}

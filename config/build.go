@@ -90,8 +90,8 @@ func (b *builder) keys(c *parley.Config) {
 		{"masterKey", &c.MasterKey}, {"maintenanceKey", &c.MaintenanceKey}, {"readOnlyMasterKey", &c.ReadOnlyMasterKey},
 		{"clientKey", &c.ClientKey}, {"javascriptKey", &c.JavaScriptKey}, {"dotNetKey", &c.DotNetKey}, {"restAPIKey", &c.RESTAPIKey},
 	} {
-		text := b.v.String(k.name)
-		if text == "" {
+		texts := b.v.Secret(k.name)
+		if len(texts) == 0 {
 			if b.v.Has(k.name) {
 				b.problem(k.name, "must not be empty")
 			}
@@ -102,7 +102,7 @@ func (b *builder) keys(c *parley.Config) {
 		if isMaster && b.v.Has("keyOverlap") {
 			cfg.Overlap = seconds(b.v.Int("keyOverlap"), credential.None)
 		}
-		if err := registry.Configure(&cfg, text); err != nil {
+		if err := registry.ConfigureChain(&cfg, texts); err != nil {
 			b.problem(k.name, "%v", err)
 			continue
 		}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func build(t *testing.T, flags map[string]string) *Built {
@@ -69,4 +70,46 @@ func readFile(t *testing.T, path string) string {
 		t.Fatal(err)
 	}
 	return string(data)
+}
+
+// A secret may be a list in the file: where it is kept, and its fallbacks.
+func TestSecretWithFallbacks(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "parley.json")
+	read := func(masterKey string) (*Values, error) {
+		if err := os.WriteFile(path, []byte(`{"appId":"app","masterKey":`+masterKey+`}`), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return Read(Input{File: path})
+	}
+	v, err := read(`["file:///nowhere/master?overlap=30m", "a master key of the tests"]`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	built, err := v.Build(slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := built.Config.MasterKey.Info().Location, "file:/nowhere/master, then literal"; got != want {
+		t.Errorf("source = %s, want %s", got, want)
+	}
+	if got, want := built.Config.Credentials["masterKey"].Overlap, 30*time.Minute; got != want {
+		t.Errorf("overlap = %v, want %v", got, want)
+	}
+	access, err := v.Access(t.Context(), "", "")
+	if err != nil || string(access.MasterKey.Reveal()) != "a master key of the tests" {
+		t.Errorf("Access = %v, want the key of the fallback", err)
+	}
+	for _, wrong := range []string{`[]`, `[""]`, `["file:///a", 3]`} {
+		_, err := read(wrong)
+		if want := "masterKey: must be a string, or a list of strings: where the value is kept, and its fallbacks"; err == nil || err.Error() != want {
+			t.Errorf("%s = %v, want %s", wrong, err, want)
+		}
+	}
+	if err := os.WriteFile(path, []byte(`{"appId":["a"]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Read(Input{File: path}); err == nil || err.Error() != "appId: must be a string" {
+		t.Errorf("a list for a text = %v, want an error", err)
+	}
 }

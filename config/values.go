@@ -8,6 +8,7 @@ import (
 	"os"
 	"reflect"
 	"regexp"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -290,14 +291,29 @@ func (r *reader) value(o Option, value any, from string) {
 		switch v := value.(type) {
 		case string:
 			r.set(o, v, from)
+		case []any: // a secret may have fallbacks
+			list := make([]string, 0, len(v))
+			for _, item := range v {
+				s, _ := item.(string)
+				list = append(list, s)
+			}
+			if o.Kind != Secret {
+				r.problem(o.Name, "%s", wanted[o.Kind])
+				return
+			}
+			if len(list) == 0 || slices.Contains(list, "") {
+				r.problem(o.Name, "must be a string, or a list of strings: where the value is kept, and its fallbacks")
+				return
+			}
+			r.set(o, list, from)
 		case float64: // sizes such as maxUploadSize may be numbers
 			if o.Kind == Secret {
-				r.problem(o.Name, "must be a string")
+				r.problem(o.Name, "%s", wanted[o.Kind])
 				return
 			}
 			r.set(o, strconv.FormatFloat(v, 'f', -1, 64), from)
 		default:
-			r.problem(o.Name, "must be a string")
+			r.problem(o.Name, "%s", wanted[o.Kind])
 		}
 	}
 }
@@ -312,6 +328,17 @@ func (v *Values) Has(name string) bool { _, ok := v.set[name]; return ok }
 
 // String returns an option of kind String or Secret, its default when it was not set.
 func (v *Values) String(name string) string { s, _ := v.or(name).(string); return s }
+
+// Secret returns the texts of an option of kind Secret, the one to rely on first: mostly one, none when it is not set or empty.
+func (v *Values) Secret(name string) []string {
+	if list := v.List(name); list != nil {
+		return list
+	}
+	if text := v.String(name); text != "" {
+		return []string{text}
+	}
+	return nil
+}
 
 // Bool returns an option of kind Bool.
 func (v *Values) Bool(name string) bool { b, _ := v.or(name).(bool); return b }
@@ -364,4 +391,6 @@ var defaults = func() map[string]any {
 }()
 
 // wanted says what text an option of a kind must be.
-var wanted = map[Kind]string{Bool: "must be true or false", Int: "must be a whole number"}
+var wanted = map[Kind]string{
+	Bool: "must be true or false", Int: "must be a whole number", String: "must be a string", Secret: "must be a string",
+}

@@ -39,6 +39,7 @@ type Credential struct {
 	mu        sync.Mutex // guards what follows, and every replacement of snap
 	state     lifecycle
 	health    health
+	fallback  string        // the place that supplied the set, when it is not the first of a Chain
 	ttl       time.Duration // with the store's hint
 	flight    *flight
 	again     bool          // fetch once more after the flight: something changed meanwhile

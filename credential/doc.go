@@ -60,6 +60,7 @@
 //	instant.go     two clocks, neither of which can prolong trust
 //	reference.go   scheme:place?options#field
 //	decode.go      one value out of a document: #field
+//	chain.go       several sources, the one to rely on first
 //	registry.go    from the text of a configuration to a Source
 //	secret.go      bytes that print as REDACTED
 //

@@ -65,6 +65,7 @@ const (
 	EventReactive                          // a presenter's refusal led to a newer version
 	EventWeak                              // a value is short
 	EventLint                              // a configuration that cannot do what it seems to
+	EventFallback                          // not the first source of a Chain, but a fallback supplied the value
 	EventStarted
 	EventStopped
 	eventKinds
@@ -100,6 +101,7 @@ var eventTable = [eventKinds]struct {
 	EventReactive:     {"reactive", slog.LevelInfo, "credential refetched after a refusal"},
 	EventWeak:         {"weak", slog.LevelWarn, "credential is shorter than 16 bytes"},
 	EventLint:         {"lint", slog.LevelWarn, "credential configuration"},
+	EventFallback:     {"fallback", slog.LevelWarn, "credential supplied by a fallback"},
 	EventStarted:      {"started", slog.LevelDebug, "credential started"},
 	EventStopped:      {"stopped", slog.LevelDebug, "credential stopped"},
 }
@@ -146,7 +148,8 @@ func (o logObserver) Observe(e Event) {
 	add(e.Next > 0, slog.Duration("next", e.Next))
 	add(e.Age > 0, slog.Duration("age", e.Age))
 	add(e.Uses > 0, slog.Uint64("uses", e.Uses))
-	add(e.Message != "", slog.String("warning", e.Message))
+	add(e.Message != "" && e.Kind != EventFallback, slog.String("warning", e.Message))
+	add(e.Message != "" && e.Kind == EventFallback, slog.String("fallback", e.Message))
 	add(true, slog.String("source", e.Source.Scheme))
 	o.logger.LogAttrs(context.Background(), level, row.message, attrs...)
 }

@@ -72,6 +72,8 @@ type Payload struct {
 	// TTL is the store's own hint of how long this reading may be used, 0 if
 	// it gave none. It can shorten Config.TTL, within MinTTL and MaxTTL.
 	TTL time.Duration
+	// Fallback is set by a Chain when not its first source supplied this.
+	Fallback *Fallback
 }
 
 // Version is one version of a secret as a source states it.

@@ -112,6 +112,11 @@ func (c *Credential) install(began, at instant, p Payload) ([]Event, error) {
 	if c.health.failures > 0 || c.health.announced > Fresh {
 		events = append(events, Event{Kind: EventRecovered, Generation: placed.generation, Attempt: c.health.failures})
 	}
+	if f := p.Fallback; f != nil && c.fallback == "" {
+		failure := asError(f.Err)
+		events = append(events, Event{Kind: EventFallback, Generation: placed.generation, Class: failure.Class, Err: failure, Message: f.Source.place()})
+	}
+	c.fallback = p.Fallback.place()
 	c.health = health{}
 	c.suspect.Store(false)
 	return events, nil

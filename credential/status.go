@@ -10,12 +10,13 @@ type Status struct {
 	Kind       Kind            `json:"kind"`
 	Source     Info            `json:"source"`
 	Condition  Condition       `json:"condition"`
-	Ready      bool            `json:"ready"`    // fresh or stale, with a live version; or lazy and not asked for yet
-	Degraded   bool            `json:"degraded"` // ready, but stale or failing
-	Suspect    bool            `json:"suspect"`  // the latest attempt failed
-	Invalid    bool            `json:"invalid"`  // … because the reading was refused
-	Hanging    bool            `json:"hanging"`  // a fetch that ignored its time-out has not returned
-	Failures   int             `json:"failures"` // attempts failed in a row
+	Ready      bool            `json:"ready"`              // fresh or stale, with a live version; or lazy and not asked for yet
+	Degraded   bool            `json:"degraded"`           // ready, but stale, failing or supplied by a fallback
+	Suspect    bool            `json:"suspect"`            // the latest attempt failed
+	Invalid    bool            `json:"invalid"`            // … because the reading was refused
+	Hanging    bool            `json:"hanging"`            // a fetch that ignored its time-out has not returned
+	Fallback   string          `json:"fallback,omitempty"` // of a Chain: the place that supplied the value in place of the first
+	Failures   int             `json:"failures"`           // attempts failed in a row
 	LastError  string          `json:"lastError,omitempty"`
 	Class      Class           `json:"class"` // of LastError
 	TTL        time.Duration   `json:"ttl"`   // nanoseconds, like Age
@@ -64,7 +65,7 @@ func (c *Credential) Status() Status {
 	age := snap.age(at)
 	s := Status{
 		Name: c.cfg.Name, Role: c.cfg.Role, Kind: c.cfg.Kind, Source: c.info,
-		Condition: snap.condition(age), Suspect: c.health.failures > 0, Hanging: c.hung != nil, Failures: c.health.failures,
+		Condition: snap.condition(age), Suspect: c.health.failures > 0, Hanging: c.hung != nil, Fallback: c.fallback, Failures: c.health.failures,
 		TTL: c.ttl, Age: age, LastFetch: c.lastFetch, LastTook: c.lastTook, Generation: snap.generation, Counters: c.counters.read(),
 	}
 	if c.health.last != nil {
@@ -79,7 +80,7 @@ func (c *Credential) Status() Status {
 		usable = len(snap.live) > 0 // presented until refused; read again when somebody asks
 	}
 	s.Ready = usable || c.cfg.Startup == Lazy && !c.fetched
-	s.Degraded = s.Ready && (s.Suspect || s.Condition == Stale)
+	s.Degraded = s.Ready && (s.Suspect || s.Condition == Stale || s.Fallback != "")
 	for _, list := range [][]version{snap.live, snap.dead} {
 		for i := range list {
 			s.Versions = append(s.Versions, list[i].status(at))
