@@ -5,8 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -338,189 +338,6 @@ func TestMadeAnew(t *testing.T) {
 	})
 }
 
-// Several credentials of one Vault share a client: one login serves them all, and a token
-// that is refused is replaced once.
-func TestAppRole(t *testing.T) {
-	onEach(t, func(t *testing.T, b *bed) {
-		path := name(t)
-		b.put(t, path, keyA)
-		b.call(t, http.MethodPost, "sys/auth/approle", `{"type":"approle"}`, 400)
-		b.call(t, http.MethodPut, "sys/policies/acl/parley", `{"policy":"path \"secret/data/*\" { capabilities = [\"read\"] }"}`)
-		b.call(t, http.MethodPost, "auth/approle/role/parley", `{"token_policies":["parley"],"token_ttl":"2s","token_max_ttl":"1h","token_type":"service"}`)
-		dir := t.TempDir()
-		write := func(name, content string) string {
-			path := filepath.Join(dir, name)
-			if err := os.WriteFile(path, []byte(content+"\n"), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			return path
-		}
-		data := func(answer map[string]any, name string) string { return answer["data"].(map[string]any)[name].(string) }
-		role := write("role", data(b.call(t, http.MethodGet, "auth/approle/role/parley/role-id", ""), "role_id"))
-		secret := write("secret", data(b.call(t, http.MethodPost, "auth/approle/role/parley/secret-id", "{}"), "secret_id"))
-		reference := "vault://secret/" + path + "?addr=ADDR&auth=approle&role_id_file=" + role + "&secret_id_file=" + secret
-		opener := vault.Opener()
-		one, two := b.open(t, opener, reference+"#masterKey"), b.open(t, opener, reference+"#other")
-		if got := value(t, one); got != keyA {
-			t.Errorf("Fetch = %q, want %q", got, keyA)
-		}
-		if got := value(t, two); got != "x" {
-			t.Errorf("Fetch = %q, want x", got)
-		}
-		time.Sleep(2500 * time.Millisecond) // the end of a real token cannot be reached otherwise
-		if got := value(t, one); got != keyA {
-			t.Errorf("after the token's end Fetch = %q, want %q", got, keyA)
-		}
-		write("secret", "wrong-secret-id")
-		time.Sleep(2500 * time.Millisecond)
-		_, err := one.Fetch(t.Context())
-		if !errors.Is(err, credential.Denied) || strings.Contains(err.Error(), "wrong-secret-id") {
-			t.Errorf("with a wrong secret id Fetch = %v, want Denied without it", err)
-		}
-	})
-}
-
-// The token is refused between two fetches, by many credentials at once: one login.
-func TestOneLoginForAll(t *testing.T) {
-	f, b := startFake(t)
-	b.put(t, "p", keyA)
-	t.Setenv("VAULT_ADDR", b.addr)
-	t.Setenv("VAULT_ROLE_ID", fakeRoleID)
-	t.Setenv("VAULT_SECRET_ID", fakeSecretID)
-	opener := vault.Opener()
-	var sources []credential.Source
-	for range 20 {
-		sources = append(sources, b.open(t, opener, "vault://secret/p?auth=approle#masterKey"))
-	}
-	all := func() {
-		var group sync.WaitGroup
-		for _, s := range sources {
-			group.Go(func() {
-				if _, err := s.Fetch(t.Context()); err != nil {
-					t.Errorf("Fetch failed: %v", err)
-				}
-			})
-		}
-		group.Wait()
-	}
-	all()
-	f.with(func() { clear(f.tokens); f.tokens["root"] = &grant{} })
-	all()
-	f.with(func() {
-		if f.logins != 2 || f.highest > 4 {
-			t.Errorf("%d logins, %d requests at a time; want 2 and at most 4", f.logins, f.highest)
-		}
-	})
-}
-
-// A login that works and a token that may not read: one new login, then Denied.
-func TestDenied(t *testing.T) {
-	f, b := startFake(t)
-	t.Setenv("VAULT_ROLE_ID", fakeRoleID)
-	t.Setenv("VAULT_SECRET_ID", fakeSecretID)
-	source := b.open(t, vault.Opener(), "vault://nothing/p?addr=ADDR&auth=approle#masterKey")
-	_, err := source.Fetch(t.Context())
-	if !errors.Is(err, credential.Denied) || strings.Contains(fmt.Sprintf("%v %#v", err, err), "canary") {
-		t.Errorf("Fetch = %v, want Denied without the token", err)
-	}
-	f.with(func() {
-		if f.logins != 2 {
-			t.Errorf("%d logins, want 2", f.logins)
-		}
-	})
-}
-
-// A token that we were given is renewed before it ends, and says when to come back.
-func TestTokenIsRenewed(t *testing.T) {
-	f, b := startFake(t)
-	b.put(t, "p", keyA)
-	f.with(func() {
-		f.tokens["hvs.canary-periodic"] = &grant{ends: time.Now().Add(20 * time.Second), ttl: time.Hour, renewable: true}
-	})
-	path := filepath.Join(t.TempDir(), "token")
-	if err := os.WriteFile(path, []byte("hvs.canary-periodic"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	source := b.open(t, vault.Opener(), "vault://secret/p?addr=ADDR&token_file="+path+"#masterKey")
-	payload, err := source.Fetch(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if payload.TTL <= 0 || payload.TTL > 20*time.Second {
-		t.Errorf("TTL = %v, want what is left of the token's 20 s", payload.TTL)
-	}
-	if text := fmt.Sprintf("%+v %#v", source, source); strings.Contains(text, "canary") {
-		t.Error("the source shows the token")
-	}
-	f.with(func() { // the client counts what it was told; so tell it less
-		f.tokens["hvs.canary-short"] = &grant{ends: time.Now().Add(2500 * time.Millisecond), ttl: time.Hour, renewable: true}
-	})
-	if err := os.WriteFile(path, []byte("hvs.canary-short"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	source = b.open(t, vault.Opener(), "vault://secret/p?addr=ADDR&token_file="+path+"#masterKey")
-	value(t, source)
-	time.Sleep(1200 * time.Millisecond) // more than half of the 2 s that it was told
-	value(t, source)
-	f.with(func() {
-		if f.renewals == 0 {
-			t.Error("the token was not renewed")
-		}
-	})
-}
-
-// A token that is refused, and no other: Denied, with the file read again for a new one.
-func TestTokenIsReplaced(t *testing.T) {
-	f, b := startFake(t)
-	b.put(t, "p", keyA)
-	path := filepath.Join(t.TempDir(), "token")
-	put := func(token string) {
-		f.with(func() { clear(f.tokens); f.tokens[token] = &grant{} })
-		if err := os.WriteFile(path, []byte(token), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	put("hvs.canary-one")
-	source := b.open(t, vault.Opener(), "vault://secret/p?addr=ADDR&token_file="+path+"#masterKey")
-	value(t, source)
-	put("hvs.canary-two")
-	if got := value(t, source); got != keyA {
-		t.Errorf("with a new token in the file Fetch = %q, want %q", got, keyA)
-	}
-	f.with(func() { clear(f.tokens) })
-	if _, err := source.Fetch(t.Context()); !errors.Is(err, credential.Denied) {
-		t.Errorf("with a dead token Fetch = %v, want Denied", err)
-	}
-	if err := os.Remove(path); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := source.Fetch(t.Context()); !errors.Is(err, credential.Denied) {
-		t.Errorf("without a token Fetch = %v, want Denied", err)
-	}
-}
-
-func TestKubernetes(t *testing.T) {
-	f, b := startFake(t)
-	b.put(t, "p", keyA)
-	path := filepath.Join(t.TempDir(), "jwt")
-	if err := os.WriteFile(path, []byte(fakeJWT), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	source := b.open(t, vault.Opener(), "vault://secret/p?addr=ADDR&auth=kubernetes&role=parley&namespace=team/a&jwt_file="+path+"#masterKey")
-	if got := value(t, source); got != keyA {
-		t.Errorf("Fetch = %q, want %q", got, keyA)
-	}
-	f.with(func() {
-		if got := f.header.Get("X-Vault-Namespace") + "|" + f.header.Get("X-Vault-Request") + "|" + f.header.Get("X-Vault-Token"); got != "team/a|true|hvs.canary-token-1" {
-			t.Errorf("the headers are %s", got)
-		}
-	})
-	other := b.open(t, vault.Opener(), "vault://secret/p?addr=ADDR&auth=kubernetes&role=other&jwt_file="+path+"#masterKey")
-	if _, err := other.Fetch(t.Context()); !errors.Is(err, credential.Denied) || strings.Contains(err.Error(), fakeJWT) {
-		t.Errorf("with a wrong role Fetch = %v, want Denied without the token", err)
-	}
-}
-
 func TestStatus(t *testing.T) {
 	f, b := startFake(t)
 	for status, want := range map[int]error{
@@ -555,6 +372,58 @@ func TestField(t *testing.T) {
 		}
 		if diff := cmp.Diff(map[string]string{"masterKey": keyA, "other": "x"}, got); diff != "" {
 			t.Errorf("the group (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// FuzzAnswer: whatever Vault says, a fetch ends with a payload that names its versions, or
+// with an error that quotes nothing of it.
+func FuzzAnswer(f *testing.F) {
+	for _, body := range []string{
+		`{"data":{"data":{"masterKey":"canary"},"metadata":{"created_time":"2026-01-02T03:04:05.678Z","deletion_time":"","destroyed":false,"version":3}}}`,
+		`{"data":{"data":null,"metadata":{"created_time":"","deletion_time":"2026-01-02T03:04:05Z","destroyed":false,"version":1}}}`,
+		`{"data":{"data":{"masterKey":"canary"},"metadata":{"version":18446744073709551615}}}`,
+		`{"errors":["canary"]}`, `{"data":"canary"}`, `{"data":{"data":[],"metadata":null}}`, `null`, `canary`, ``,
+	} {
+		f.Add(200, []byte(body))
+		f.Add(404, []byte(body))
+	}
+	var mu sync.Mutex
+	var status int
+	var body []byte
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		w.WriteHeader(status)
+		_, _ = w.Write(body)
+	}))
+	f.Cleanup(server.Close)
+	f.Setenv("VAULT_ADDR", server.URL)
+	f.Setenv("VAULT_TOKEN", "token")
+	opener := vault.Opener()
+	f.Fuzz(func(t *testing.T, code int, text []byte) {
+		mu.Lock()
+		status, body = 200+(code%400+400)%400, text
+		mu.Unlock()
+		for _, options := range []string{"kv=1", "kv=2", "namespace=x"} {
+			ref, err := credential.ParseReference("vault://secret/p?" + options + "#masterKey")
+			if err != nil {
+				t.Fatal(err)
+			}
+			source, err := opener(ref)
+			if err != nil {
+				t.Fatal(err)
+			}
+			payload, err := source.Fetch(t.Context())
+			var own *credential.Error
+			if err != nil && (!errors.As(err, &own) || strings.Contains(err.Error(), "canary")) {
+				t.Errorf("Fetch with %s = %v, which is no error of ours", options, err)
+			}
+			for _, v := range payload.Versions {
+				if v.Number == 0 {
+					t.Errorf("Fetch with %s yields a version without number", options)
+				}
+			}
 		}
 	})
 }
