@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 
@@ -52,36 +53,77 @@ type credentials struct {
 	context        *parse.Map
 }
 
-// serve runs the pipeline of contract parse-api.md, 1.1, from the early detection of keys on.
+// serve answers one request below the mount path.
 func (x *exchange) serve(path string) {
-	ctx := x.r.Context()
-	s := x.server
+	answer, err := x.answer(path)
+	switch {
+	case errors.Is(err, errNoRoute):
+		x.noRoute(x.method, x.server.cfg.MountPath+path)
+	case err != nil:
+		x.fail(err)
+	default:
+		x.send(answer)
+	}
+}
+
+var errNoRoute = errors.New("no route")
+
+// answer runs the pipeline of contract parse-api.md, 1.1, from the early detection of keys on: who asks, from the headers and,
+// for clients that cannot set any, from the body; then what is asked.
+func (x *exchange) answer(path string) (*reply, error) {
+	ctx, s := x.r.Context(), x.server
 	ip := s.cfg.Proxies.ClientIP(x.r)
 	x.method = x.r.Method
-
 	c, appID, err := x.headers()
 	if err != nil {
-		x.fail(err)
-		return
+		return nil, err
 	}
 	// A right key from a wrong address is refused wherever it appears, even where no key is needed.
 	rights, err := s.cfg.Keys.Privileged(ctx, c.presented, ip)
 	if err != nil {
-		x.fail(err)
-		return
+		return nil, err
 	}
 	if rt, _ := s.routes.find(x.method, path); rt != nil && rt.needs == nothing {
 		x.route = rt.pattern
-		x.run(ctx, rt, &request{method: x.method, path: path, http: x.r, body: &parse.Map{}})
-		return
+		return s.call(ctx, rt, &request{method: x.method, path: path, http: x.r, body: &parse.Map{}})
 	}
+	body, err := x.decode(path, appID)
+	if err != nil {
+		return nil, err
+	}
+	if appID != s.cfg.AppID {
+		if c, rights, err = x.identify(ctx, body, c, rights, ip); err != nil {
+			return nil, err
+		}
+	}
+	if state := s.cfg.State(); state != OK {
+		return nil, parse.Errorf(parse.InternalServerError, "Invalid server state: %s", state)
+	}
+	if rights == auth.NoRights {
+		if err := s.cfg.Keys.Client(ctx, c.presented); err != nil {
+			return nil, err
+		}
+	}
+	caller := c.caller(rights, ip)
+	if path == "/login" {
+		caller.SessionToken = "" // who logs in is not who was logged in
+	}
+	if !caller.Privileged() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, s.cfg.ClientTimeout)
+		defer cancel()
+	}
+	return x.dispatch(ctx, path, body, caller)
+}
 
+// decode reads the body, and takes the members out of it that change the method.
+func (x *exchange) decode(path, appID string) (*parse.Map, error) {
 	body := &parse.Map{}
 	// The body of a file is its bytes, whatever they look like; but who names the application in the body sends JSON.
-	if !isFile(path) || appID != s.cfg.AppID {
+	if !isFile(path) || appID != x.server.cfg.AppID {
+		var err error
 		if body, err = x.body(); err != nil {
-			x.fail(err)
-			return
+			return nil, err
 		}
 	}
 	if x.r.Method == http.MethodPost {
@@ -91,86 +133,63 @@ func (x *exchange) serve(path string) {
 		body.Delete("_method")
 	}
 	body.Delete("_noBody")
-	if appID != s.cfg.AppID {
-		headerKey, headerMaintenance := c.presented.Master, c.presented.Maintenance
-		c, err = x.fromBody(body, c)
-		if err != nil {
-			x.fail(err)
-			return
-		}
-		if headerKey != "" && rights != auth.MasterRights && rights != auth.ReadOnlyRights {
-			x.fail(auth.Unauthorized()) // a master key in the header must be right even when the body brings its own
-			return
-		}
-		if c.presented.Master != headerKey || c.presented.Maintenance != headerMaintenance {
-			if rights, err = s.cfg.Keys.Privileged(ctx, c.presented, ip); err != nil {
-				x.fail(err)
-				return
-			}
-		}
+	return body, nil
+}
+
+// identify reads the credentials in the body and judges the keys among them. rights are those of the headers.
+func (x *exchange) identify(ctx context.Context, body *parse.Map, headers credentials, rights auth.Rights, ip netip.Addr) (credentials, auth.Rights, error) {
+	c, err := x.fromBody(body, headers)
+	switch {
+	case err != nil:
+		return c, rights, err
+	case headers.presented.Master != "" && rights != auth.MasterRights && rights != auth.ReadOnlyRights:
+		// A master key in the header must be right even when the body brings its own.
+		return c, rights, auth.Unauthorized()
+	case c.presented.Master == headers.presented.Master && c.presented.Maintenance == headers.presented.Maintenance:
+		return c, rights, nil
 	}
-	if state := s.cfg.State(); state != OK {
-		x.fail(parse.Errorf(parse.InternalServerError, "Invalid server state: %s", state))
-		return
-	}
-	if rights == auth.NoRights {
-		if err := s.cfg.Keys.Client(ctx, c.presented); err != nil {
-			x.fail(err)
-			return
-		}
-	}
-	caller := &auth.Caller{
+	rights, err = x.server.cfg.Keys.Privileged(ctx, c.presented, ip)
+	return c, rights, err
+}
+
+// caller is who asks with these rights; its user is not known yet.
+func (c *credentials) caller(rights auth.Rights, ip netip.Addr) *auth.Caller {
+	return &auth.Caller{
 		Master:         rights == auth.MasterRights || rights == auth.ReadOnlyRights,
 		ReadOnly:       rights == auth.ReadOnlyRights,
 		Maintenance:    rights == auth.MaintenanceRights,
+		SessionToken:   c.sessionToken,
 		InstallationID: c.installationID,
 		Context:        c.context,
 		IP:             ip,
 	}
-	if !caller.Privileged() {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, s.cfg.ClientTimeout)
-		defer cancel()
-	}
+}
+
+// dispatch asks whether the caller may come this way now, finds its user, and runs the handler of the route.
+func (x *exchange) dispatch(ctx context.Context, path string, body *parse.Map, caller *auth.Caller) (*reply, error) {
+	s := x.server
 	rt, p := s.routes.find(x.method, path)
 	if rt != nil {
 		x.route = rt.pattern
 	}
-	req := &request{method: x.method, path: path, params: p, query: x.r.URL.Query(), rawQuery: x.r.URL.RawQuery, body: body, caller: caller,
+	r := &request{method: x.method, path: path, params: p, query: x.r.URL.Query(), rawQuery: x.r.URL.RawQuery, body: body, caller: caller,
 		objects: s.cfg.Objects, id: x.r.Header.Get("X-Parse-Request-Id"), logID: x.id, http: x.r}
-	if path == "/login" {
-		c.sessionToken = ""
-	}
-	caller.SessionToken = c.sessionToken
-	if err := x.limit(req); err != nil {
-		x.fail(err)
-		return
+	if err := x.limit(r); err != nil {
+		return nil, err
 	}
 	if err := s.allowRoute(caller, path); err != nil {
-		x.fail(err)
-		return
+		return nil, err
 	}
 	if rt == nil {
-		x.noRoute(x.method, s.cfg.MountPath+path)
-		return
+		return nil, errNoRoute
 	}
-	if err := s.resolveUser(ctx, req); err != nil {
-		x.fail(err)
-		return
+	if err := s.resolveUser(ctx, r); err != nil {
+		return nil, err
 	}
-	x.run(ctx, rt, req)
+	return s.call(ctx, rt, r)
 }
 
 func isFile(path string) bool { return path == "/files" || strings.HasPrefix(path, "/files/") }
-
-func (x *exchange) run(ctx context.Context, rt *route, r *request) {
-	answer, err := x.server.call(ctx, rt, r)
-	if err != nil {
-		x.fail(err)
-		return
-	}
-	x.send(answer)
-}
 
 // call runs the handler of a route for one request: of HTTP, or of a batch.
 func (s *Server) call(ctx context.Context, rt *route, r *request) (*reply, error) {

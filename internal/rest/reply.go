@@ -123,10 +123,11 @@ func (x *exchange) fail(err error) {
 		err = &parse.Error{Code: parse.Timeout, Message: "The request was not completed in time.", Err: err}
 	}
 	if errors.As(err, &perr) {
-		if perr.Err != nil || perr.Code == parse.InternalServerError {
+		switch {
+		case perr.Code == parse.InternalServerError || perr.Code == parse.Timeout:
 			x.log(err)
-		} else if perr.Reason != "" {
-			x.server.cfg.Log.Info("request refused", "request", x.id, "route", x.route, "code", int(perr.Code), "reason", perr.Reason)
+		case perr.Reason != "" || perr.Err != nil: // what a client does wrong is no error of the server
+			x.server.cfg.Log.Info("request refused", "request", x.id, "route", x.route, "reason", perr.Error())
 		}
 		x.json(perr.Code.HTTPStatus(), x.server.errorBody(perr))
 		return
