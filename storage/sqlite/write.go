@@ -175,7 +175,8 @@ func rootsOf(changes *parse.Map) []string {
 }
 
 func (db *DB) delete(class *schema.Class, where query.Node, limit int) (*write, error) {
-	w := &write{db: db, layout: db.layout(class)}
+	// A function of ours that fails in the middle, such as a regular expression that takes too long, must not leave half of it done.
+	w := &write{db: db, layout: db.layout(class), steps: limit != 1}
 	if limit == 0 {
 		w.run = func(*conn) error { return nil }
 		return w, nil
