@@ -21,6 +21,14 @@ test: deps check ## install what the tests need, then check and run all of them 
 	cd bench && $(GO) vet ./... && $(GO) test ./...
 	$(GO) test -race -timeout 15m ./...
 
+.PHONY: test-backends
+test-backends: ## the tests that need a real Vault; building that takes ten minutes and 3 GB, the first time
+	cd internal/beds/vault && $(GO) build -o ../../../bin/vault-bed .
+	@bin/vault-bed -addr 127.0.0.1:0 > bin/vault-bed.out 2> bin/vault-bed.err & bed=$$!; trap "kill $$bed" EXIT; \
+	until grep -q READY bin/vault-bed.out; do sleep 0.1; kill -0 $$bed || { cat bin/vault-bed.err; exit 1; }; done; \
+	read -r _ addr unseal < bin/vault-bed.out; \
+	PARLEY_TEST_VAULT_ADDR=$$addr PARLEY_TEST_VAULT_UNSEAL=$$unseal $(GO) test -race -count 1 -v -run /Real ./credential/source/vault
+
 .PHONY: check
 check: ## formatting, vet, staticcheck, module file
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'run gofmt -w on these files'; exit 1; }

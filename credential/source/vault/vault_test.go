@@ -32,7 +32,9 @@ func TestMain(m *testing.M) {
 	for _, name := range []string{"VAULT_ADDR", "VAULT_TOKEN", "VAULT_NAMESPACE", "VAULT_CACERT", "VAULT_ROLE_ID", "VAULT_SECRET_ID"} {
 		_ = os.Unsetenv(name)
 	}
-	goleak.VerifyTestMain(m)
+	// A fake closes its connections when it ends. A real Vault goes on, and a connection to it ends when
+	// it has been idle for half a minute.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"), goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop"))
 }
 
 // bed is a Vault to test with, fake or real, and its root user.
@@ -49,7 +51,7 @@ func onEach(t *testing.T, test func(t *testing.T, b *bed)) {
 	t.Run("Real", func(t *testing.T) {
 		addr := os.Getenv("PARLEY_TEST_VAULT_ADDR")
 		if addr == "" {
-			t.Skip("PARLEY_TEST_VAULT_ADDR names no Vault to test with")
+			t.Skip("PARLEY_TEST_VAULT_ADDR names no Vault to test with; make test-backends starts one")
 		}
 		b := &bed{addr: addr, unseal: os.Getenv("PARLEY_TEST_VAULT_UNSEAL")}
 		b.call(t, http.MethodPost, "sys/mounts/old", `{"type":"kv","options":{"version":"1"}}`, 204, 400) // 400: it is there
