@@ -47,6 +47,12 @@ type Refuser interface {
 	Refused(caller *auth.Caller, id string, err error) error
 }
 
+// Owner is a [Behavior] whose objects own objects of other classes, which go with them. The object is gone already; in a
+// transaction both are undone together.
+type Owner interface {
+	RemoveOwned(ctx context.Context, objects *Objects, object *parse.Object) error
+}
+
 // Purged is a [Behavior] that keeps something about the objects of its class in memory: it is told when all of them are gone.
 type Purged interface{ Purged(ctx context.Context) }
 

@@ -56,6 +56,11 @@ func (o *Objects) remove(ctx context.Context, caller *auth.Caller, className, id
 	if original == nil {
 		return nil
 	}
+	if owner, ok := behavior.(Owner); ok {
+		if err := owner.RemoveOwned(ctx, o, original); err != nil {
+			return err
+		}
+	}
 	o.AfterCommit(func() { behavior.Deleted(caller, original) })
 	if o.cfg.Notify != nil {
 		o.notify(Change{Caller: caller, Class: class, Original: original})

@@ -263,6 +263,11 @@ func (u *Users) Deleting(_ context.Context, caller *auth.Caller, _ *parse.Object
 
 var errDelete = parse.Errorf(parse.SessionMissing, "Insufficient auth to delete user")
 
+// RemoveOwned ends the sessions of the user, so that no later user with the same id (option allowCustomObjectId) inherits them.
+func (u *Users) RemoveOwned(ctx context.Context, objects *object.Objects, user *parse.Object) error {
+	return u.cfg.Sessions.RevokeAll(ctx, objects, user.ID())
+}
+
 // Deleted makes every session of the user worthless at once.
 func (u *Users) Deleted(_ *auth.Caller, user *parse.Object) { u.cfg.Sessions.ForgetUser(user.ID()) }
 

@@ -290,7 +290,11 @@ func TestDelete(t *testing.T) {
 		t.Error(err)
 	}
 	_, _, err := w.sessions.Resolve(t.Context(), alice.SessionToken)
-	w.refused(err, 209, denied)
+	w.refused(err, 209, "Invalid session token")
+	class, _ := w.schemas.Class(schema.SessionClass)
+	if n, err := w.store.Count(t.Context(), class, nil); n != 1 || err != nil {
+		t.Errorf("%d sessions are left, %v, want that of bob", n, err)
+	}
 	if err := remove(auth.System, bob.UserID()); err != nil {
 		t.Error(err)
 	}
