@@ -14,7 +14,7 @@ import (
 //	file:///run/key                       the whole content
 //	file:///run/keys.json#masterKey       the member masterKey of a JSON object
 //	file:///run/keys.json#/parse/keys/0   what a JSON pointer (RFC 6901) points at
-//	file:///run/db.json?format=json       all members, as Fields, for a Presenter
+//	file:///run/db.json?format=json       all members that are strings, as Fields, for a Presenter
 //
 // Only strings are values. It leaves no copy of the content behind but the Secrets.
 // The zero Decoder takes the whole content.
@@ -185,7 +185,8 @@ func (s *scanner) quoted() {
 	s.at++
 }
 
-// group takes an object whose members are all strings.
+// group takes the strings among the members of an object. Stores put numbers beside
+// them: how long a password lives, when it was made.
 func (s *scanner) group() (map[string]Secret, error) {
 	if s.next() != '{' {
 		return nil, Errorf(Invalid, "not a JSON object")
@@ -199,14 +200,18 @@ func (s *scanner) group() (map[string]Secret, error) {
 		if _, twice := fields[string(name)]; twice {
 			return nil, Errorf(Invalid, "a name is twice in the document")
 		}
-		value, ok := unquoted(s.value())
+		member := s.value()
+		if member[0] != '"' {
+			continue
+		}
+		value, ok := unquoted(member)
 		if !ok {
-			return nil, Errorf(Invalid, "a member of the document is not a string")
+			return nil, Errorf(Invalid, "a member of the document is not text")
 		}
 		fields[string(name)] = sealed(value)
 	}
 	if len(fields) == 0 {
-		return nil, Errorf(Invalid, "the document is empty")
+		return nil, Errorf(Invalid, "no member of the document is a string")
 	}
 	return fields, nil
 }

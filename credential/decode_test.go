@@ -84,14 +84,14 @@ func TestDecodeGroup(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got credential.Version
-	if err := decoder.Decode([]byte(` {"user":"parley" , "password":"p\u0061ss"}`), &got); err != nil {
+	if err := decoder.Decode([]byte(` {"user":"parley" , "ttl": 3600, "token": null, "tags": ["a"], "password":"p\u0061ss"}`), &got); err != nil {
 		t.Fatal(err)
 	}
 	want := credential.Version{Fields: map[string]credential.Secret{"user": credential.NewSecret("parley"), "password": credential.NewSecret("pass")}}
 	if diff := cmp.Diff(want, got, sameSecret); diff != "" {
 		t.Errorf("Decode (-want +got):\n%s", diff)
 	}
-	for _, content := range []string{"[]", "{}", `"a"`, `{"a":1}`, `{"a":"1","a":"2"}`, `{"a":{"b":"c"}}`, `{"\ud800":"c"}`} {
+	for _, content := range []string{"[]", "{}", `"a"`, `{"a":1}`, `{"a":"1","a":"2"}`, `{"a":{"b":"c"}}`, `{"\ud800":"c"}`, `{"a":"\ud800"}`} {
 		if err := decoder.Decode([]byte(content), &credential.Version{}); !errors.Is(err, credential.Invalid) {
 			t.Errorf("Decode(%s) = %v, want Invalid", content, err)
 		}

@@ -27,6 +27,7 @@ type fake struct {
 	logins   int
 	renewals int
 	lookups  int
+	leases   int
 	header   http.Header // of the latest request
 	active   int
 	highest  int // requests at one time
@@ -147,6 +148,12 @@ func (f *fake) serve(w http.ResponseWriter, r *http.Request, path string, in map
 		answer(w, 200, `{"data":{"accessor":"kv_1","options":{"version":"2"},"path":"secret/","type":"kv"}}`)
 	case strings.HasPrefix(path, "sys/internal/ui/mounts/old/"):
 		answer(w, 200, `{"data":{"accessor":"kv_2","options":{"version":"1"},"path":"old/","type":"kv"}}`)
+	case strings.HasPrefix(path, "sys/internal/ui/mounts/database/"):
+		answer(w, 200, `{"data":{"accessor":"database_1","options":null,"path":"database/","type":"database"}}`)
+	case path == "database/creds/parley":
+		f.leases++
+		answer(w, 200, `{"request_id":"1","lease_id":"database/creds/parley/%d","renewable":true,"lease_duration":%d,"data":{"password":"canary-password-%d","username":"v-approle-parley-%d"},"mount_type":"database"}`,
+			f.leases, 60, f.leases, f.leases)
 	case strings.HasPrefix(path, "sys/internal/ui/mounts/"):
 		answer(w, 403, `{"errors":["preflight capability check returned 403, please ensure client's policies grant access to path \"x/\""]}`)
 	case path == "sys/seal":

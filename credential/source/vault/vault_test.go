@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -376,6 +377,35 @@ func TestField(t *testing.T) {
 			t.Errorf("the group (-want +got):\n%s", diff)
 		}
 	})
+}
+
+// An engine without versions: each new content is the next one, and a lease bounds it.
+func TestLease(t *testing.T) {
+	_, b := startFake(t)
+	source := b.open(t, vault.Opener(), "vault://database/creds/parley?addr=ADDR&token_file=TOKEN&format=json")
+	for want := uint64(1); want <= 2; want++ {
+		payload, err := source.Fetch(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := payload.Versions[0]
+		if got := string(v.Fields["username"].Reveal()); v.Number != want || got != fmt.Sprintf("v-approle-parley-%d", want) {
+			t.Errorf("fetch %d: version %d of %s", want, v.Number, got)
+		}
+		if left := time.Until(v.NotAfter); payload.TTL != time.Minute || left > time.Minute || left < 50*time.Second {
+			t.Errorf("fetch %d: TTL %v, ends in %v; want a minute", want, payload.TTL, left)
+		}
+	}
+	plain := b.open(t, vault.Opener(), "vault://old/p?addr=ADDR&token_file=TOKEN#masterKey")
+	for _, step := range []struct {
+		key  string
+		want uint64
+	}{{keyA, 1}, {keyA, 1}, {keyB, 2}, {keyA, 3}} {
+		b.call(t, http.MethodPost, "old/p", `{"masterKey":"`+step.key+`"}`)
+		if diff := cmp.Diff([]what{{"", step.want, credential.Current, step.key}}, versions(t, plain)); diff != "" {
+			t.Errorf("version 1 of the engine (-want +got):\n%s", diff)
+		}
+	}
 }
 
 // FuzzAnswer: whatever Vault says, a fetch ends with a payload that names its versions, or
