@@ -158,3 +158,21 @@ func Root(key string) string {
 	root, _, _ := strings.Cut(key, ".")
 	return root
 }
+
+// PinnedID returns the objectId that every match of where has, when where says so at its top: an adapter may then look at one object.
+func PinnedID(where Node) (string, bool) {
+	switch n := where.(type) {
+	case *Constraint:
+		if n.Key == "objectId" && n.Op == Eq {
+			id, ok := n.Arg.(string)
+			return id, ok
+		}
+	case And:
+		for _, child := range n {
+			if id, ok := PinnedID(child); ok {
+				return id, true
+			}
+		}
+	}
+	return "", false
+}

@@ -163,7 +163,7 @@ func (d *draft) matching(ctx context.Context, where query.Node) ([]*parse.Object
 // candidates visits all objects that can match: the one with the id that where asks for, or all.
 func (d *draft) candidates(where query.Node) iter.Seq[*parse.Object] {
 	return func(yield func(*parse.Object) bool) {
-		if id, ok := idOf(where); ok {
+		if id, ok := query.PinnedID(where); ok {
 			if object := d.get(id); object != nil {
 				yield(object)
 			}
@@ -180,24 +180,6 @@ func (d *draft) candidates(where query.Node) iter.Seq[*parse.Object] {
 			}
 		}
 	}
-}
-
-// idOf returns the objectId that every match of where has.
-func idOf(where query.Node) (string, bool) {
-	switch n := where.(type) {
-	case *query.Constraint:
-		if n.Key == "objectId" && n.Op == query.Eq {
-			id, ok := n.Arg.(string)
-			return id, ok
-		}
-	case query.And:
-		for _, m := range n {
-			if id, ok := idOf(m); ok {
-				return id, true
-			}
-		}
-	}
-	return "", false
 }
 
 func (d *draft) get(id string) *parse.Object {

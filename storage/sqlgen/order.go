@@ -10,7 +10,7 @@ import (
 // order appends " ORDER BY …": the keys of the query, or the distance of its $nearSphere; then objectId, so that pages
 // neither overlap nor miss an object.
 func (b *builder) order(q *query.Find) error {
-	if _, pinned := PinnedID(q.Where); pinned {
+	if _, pinned := query.PinnedID(q.Where); pinned {
 		return nil
 	}
 	b.text(" ORDER BY ")

@@ -22,7 +22,7 @@ func (l *Layout) Select(q *query.Find) (*Statement, error) {
 	if err := b.order(q); err != nil {
 		return nil, err
 	}
-	if _, pinned := PinnedID(q.Where); !pinned || q.Skip > 0 || q.Limit == 0 { // else there is at most one
+	if _, pinned := query.PinnedID(q.Where); !pinned || q.Skip > 0 || q.Limit == 0 { // else there is at most one
 		b.window(q.Skip, q.Limit)
 	}
 	return b.statement(), nil
@@ -76,24 +76,6 @@ func (l *Layout) Count(where query.Node) (*Statement, error) {
 		return nil, err
 	}
 	return b.statement(), nil
-}
-
-// PinnedID returns the objectId that every match has, when where says so at its top.
-func PinnedID(where query.Node) (string, bool) {
-	switch n := where.(type) {
-	case *query.Constraint:
-		if n.Key == "objectId" && n.Op == query.Eq {
-			id, ok := n.Arg.(string)
-			return id, ok
-		}
-	case query.And:
-		for _, child := range n {
-			if id, ok := PinnedID(child); ok {
-				return id, true
-			}
-		}
-	}
-	return "", false
 }
 
 // builder collects the text and the arguments of one statement.

@@ -209,7 +209,7 @@ func (l *Layout) Delete(where query.Node, limit int) (*Statement, error) {
 	b := newBuilder(l)
 	b.text("DELETE FROM ")
 	b.text(l.Table)
-	_, pinned := PinnedID(where)
+	_, pinned := query.PinnedID(where)
 	if limit < 0 || pinned && limit > 0 {
 		if err := b.where(where); err != nil {
 			return nil, err
@@ -235,7 +235,7 @@ func (l *Layout) ForUpdate(where query.Node, limit int) (*Statement, error) {
 	if err := b.where(where); err != nil {
 		return nil, err
 	}
-	if _, pinned := PinnedID(where); !pinned {
+	if _, pinned := query.PinnedID(where); !pinned {
 		b.window(0, limit)
 	}
 	return b.statement(), nil

@@ -37,7 +37,7 @@ func (db *DB) find(ctx context.Context, f *finder, q *query.Find) (err error) {
 			err = e
 		}
 	}()
-	if _, short := sqlgen.PinnedID(q.Where); !short { // one object is faster found than an interruption arranged
+	if _, short := query.PinnedID(q.Where); !short { // one object is faster found than an interruption arranged
 		defer f.conn.watch(ctx)()
 	}
 	return interrupted(ctx, f.run(ctx, q))

@@ -120,7 +120,7 @@ func (db *DB) update(class *schema.Class, where query.Node, changes *parse.Map, 
 		w.run = func(*conn) error { return nil }
 		return w, nil
 	}
-	if _, pinned := sqlgen.PinnedID(where); pinned || limit < 0 {
+	if _, pinned := query.PinnedID(where); pinned || limit < 0 {
 		st, err := w.layout.Direct(where, changes)
 		if err != nil {
 			return w, err
