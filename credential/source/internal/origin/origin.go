@@ -42,7 +42,8 @@ type Config struct {
 
 // Origin is one server. It is safe for use by several goroutines.
 type Origin struct {
-	cfg Config
+	cfg     Config
+	allowed bool // to be reached in the clear, wherever it is
 
 	mu     sync.Mutex
 	client *http.Client
@@ -64,7 +65,7 @@ func New(cfg Config) (*Origin, error) {
 	case cfg.Scheme == "http" && cfg.CAFile != "":
 		return nil, credential.Errorf(credential.Misconfigured, "ca_file has no meaning for plain HTTP")
 	}
-	return &Origin{cfg: cfg}, nil
+	return &Origin{cfg: cfg, allowed: strings.EqualFold(host, cfg.AllowHTTP)}, nil
 }
 
 func loopback(host string) bool {
@@ -204,7 +205,7 @@ func (o *Origin) transport(trust *tls.Config) *http.Transport {
 	}
 	if o.cfg.Scheme == "https" {
 		t.Proxy = http.ProxyFromEnvironment
-	} else if host, _, _ := strings.Cut(o.cfg.Host, ":"); !strings.EqualFold(host, o.cfg.AllowHTTP) { // whatever a name resolves to
+	} else if !o.allowed { // whatever a name resolves to
 		dialer.Control = func(_, address string, _ syscall.RawConn) error {
 			if host, _, err := net.SplitHostPort(address); err != nil || !loopback(host) {
 				return errNotLoopback
