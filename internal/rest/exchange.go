@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/parley-backend/parley/internal/auth"
 	"github.com/parley-backend/parley/internal/object"
@@ -26,6 +27,8 @@ type exchange struct {
 	route  string // pattern, once it is known
 	method string // after _method
 	status int    // of the answer, once it is begun
+	// reserved are the bytes of its body that count among those in memory.
+	reserved int64
 }
 
 // request is what a handler works on: an HTTP request, or an item of a batch.
@@ -359,11 +362,14 @@ func (x *exchange) body() (*parse.Map, error) {
 	if strings.HasPrefix(kind, "multipart/") {
 		return &parse.Map{}, nil
 	}
+	if err := x.reserve(); err != nil {
+		return nil, err
+	}
 	data, err := io.ReadAll(http.MaxBytesReader(x.w, x.r.Body, x.server.cfg.MaxUploadSize))
-	var tooLarge *http.MaxBytesError
+	var beyond *http.MaxBytesError
 	switch {
-	case errors.As(err, &tooLarge):
-		return nil, &auth.Refusal{Status: http.StatusRequestEntityTooLarge, Message: "request entity too large"}
+	case errors.As(err, &beyond):
+		return nil, tooLarge()
 	case err != nil:
 		return nil, &auth.Refusal{Status: http.StatusBadRequest, Message: "request aborted"}
 	}
@@ -384,6 +390,34 @@ func (x *exchange) body() (*parse.Map, error) {
 		return nil, &auth.Refusal{Status: http.StatusBadRequest, Message: err.Error()}
 	}
 	return m, nil
+}
+
+// smallBody is the size in bytes up to which a body is not counted: so many as may come at once fit anyway.
+const smallBody = 64 << 10
+
+// reserve counts a large body among those that may be in memory at once, until the request ends. One whose size is not told
+// counts as the largest there may be.
+func (x *exchange) reserve() error {
+	s := x.server
+	size := x.r.ContentLength
+	switch {
+	case size > s.cfg.MaxUploadSize:
+		return tooLarge()
+	case size < 0:
+		size = s.cfg.MaxUploadSize
+	case size <= smallBody:
+		return nil
+	}
+	if s.bodies.Add(size) > s.cfg.MaxBodies {
+		s.bodies.Add(-size)
+		return &auth.Refusal{Status: http.StatusServiceUnavailable, Message: "too many large requests at once", RetryAfter: time.Second}
+	}
+	x.reserved = size
+	return nil
+}
+
+func tooLarge() *auth.Refusal {
+	return &auth.Refusal{Status: http.StatusRequestEntityTooLarge, Message: "request entity too large"}
 }
 
 func formBody(text string) (*parse.Map, error) {

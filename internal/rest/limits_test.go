@@ -251,6 +251,29 @@ func TestRouteAllowList(t *testing.T) {
 	w.want("an empty list", closed.ask("GET", "/classes/A", ""), 400, denied119)
 }
 
+// TestMaxBodies keeps the large bodies that are in memory at once within bounds, and lets small ones pass.
+func TestMaxBodies(t *testing.T) {
+	w := newWorld(t, func(c *Config) { c.MaxBodies, c.MaxUploadSize = 200<<10, 150<<10 })
+	large := `{"text":"` + strings.Repeat("x", 100<<10) + `"}`
+	if a := w.ask("POST", "/classes/A", large); a.status != 201 {
+		t.Fatalf("a large body alone: HTTP %d", a.status)
+	}
+	w.server.bodies.Add(150 << 10) // another request is at work
+	a := w.ask("POST", "/classes/A", large)
+	w.want("one too many", a, http.StatusServiceUnavailable, `{"error":"too many large requests at once"}`)
+	if a.header.Get("Retry-After") != "1" {
+		t.Errorf("Retry-After = %q, want 1", a.header.Get("Retry-After"))
+	}
+	if a := w.ask("POST", "/classes/A", `{"text":"small"}`); a.status != 201 {
+		t.Errorf("a small body beside it: HTTP %d", a.status)
+	}
+	w.want("larger than any may be", w.ask("POST", "/classes/A", large+large), http.StatusRequestEntityTooLarge, `{"error":"request entity too large"}`)
+	w.server.bodies.Add(-150 << 10)
+	if n := w.server.bodies.Load(); n != 0 {
+		t.Errorf("%d bytes are still counted, want none", n)
+	}
+}
+
 // TestMaxConcurrent tells the request that is one too many to come back.
 func TestMaxConcurrent(t *testing.T) {
 	w := newWorld(t, func(c *Config) { c.MaxConcurrent = 2 })

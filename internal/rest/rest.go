@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/parley-backend/parley/internal/access"
@@ -49,6 +50,9 @@ type Config struct {
 
 	// MaxUploadSize bounds a request body in bytes; 0 means 20 MiB.
 	MaxUploadSize int64
+	// MaxBodies bounds the bytes of all large bodies that are in memory at once; who sends one more is told to come back (503).
+	// 0 means 256 MiB, or MaxUploadSize if that is more.
+	MaxBodies int64
 	// MaxConcurrent bounds the requests that are worked on at once; more are told to come back (503). 0 means 4096.
 	MaxConcurrent int
 	// ClientTimeout bounds the work on a request without a privileged key; 0 means 30 s. What is not done by then is answered with
@@ -107,6 +111,7 @@ type Server struct {
 	routes router
 	limits []*limiter
 	gate   chan struct{}
+	bodies atomic.Int64 // bytes of the large bodies in memory
 	idem   *idempotency
 }
 
@@ -114,6 +119,9 @@ type Server struct {
 func New(cfg Config) *Server {
 	if cfg.MaxUploadSize == 0 {
 		cfg.MaxUploadSize = 20 << 20
+	}
+	if cfg.MaxBodies == 0 {
+		cfg.MaxBodies = max(256<<20, cfg.MaxUploadSize)
 	}
 	if cfg.MaxConcurrent == 0 {
 		cfg.MaxConcurrent = 4096
@@ -155,6 +163,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if v := recover(); v != nil {
 			x.panicked(v)
 		}
+		s.bodies.Add(-x.reserved)
 		s.cfg.Observe(Observation{Route: x.route, Method: x.observedMethod(), Status: x.status, Duration: s.cfg.Now().Sub(began)})
 	}()
 	s.cors(w, r)
