@@ -42,6 +42,7 @@ type Built struct {
 	MetricsAddress string
 	databaseURI    string
 	dataDir        string
+	lastKnownGood  bool
 }
 
 // Build makes a configuration of the options. All problems are found and joined into the error, each a [Problem].
@@ -49,7 +50,7 @@ func (v *Values) Build(log *slog.Logger) (*Built, error) {
 	b := &builder{v: v}
 	built := &Built{
 		Host: v.String("host"), Port: v.Int("port"), MetricsAddress: v.String("metricsAddress"),
-		databaseURI: v.String("databaseURI"), dataDir: v.String("dataDir"),
+		databaseURI: v.String("databaseURI"), dataDir: v.String("dataDir"), lastKnownGood: v.Bool("lastKnownGood"),
 	}
 	c := &built.Config
 	c.Log = log

@@ -22,6 +22,7 @@ var effects = map[string]struct {
 	"maxConcurrentRequests":                   {text: "7"},
 	"clientTimeout":                           {text: "7"},
 	"shutdownTimeout":                         {text: "7"},
+	"lastKnownGood":                           {text: "false"},
 	"keyOverlap":                              {text: "7"},
 	"allowAggregationForReadOnlyMasterKey":    {text: "false"},
 	"allowClientClassCreation":                {text: "true"},

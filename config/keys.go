@@ -12,7 +12,7 @@ import (
 func keysDir(dataDir string) string { return filepath.Join(dataDir, "keys") }
 
 // OpenKeys opens the folder keys in the data folder, makes it at the first start, and has all credentials remember their
-// revocations there. Without it a revocation ends with the process. A file in it that is missing or damaged is an error: nobody
+// revocations and, unless lastKnownGood is off, their last good readings there. Without it a revocation ends with the process. A file in it that is missing or damaged is an error: nobody
 // can tell then which keys were revoked.
 func (b *Built) OpenKeys(ctx context.Context) error {
 	folder, err := disk.Open(ctx, keysDir(b.dataDir))
@@ -30,6 +30,7 @@ func (b *Built) lookAtKeys() error {
 		return Problem{"dataDir", err.Error()}
 	}
 	if folder != nil {
+		b.lastKnownGood = false // a check wants to know whether the sources answer, and leaves no trace
 		b.remember(folder)
 	}
 	return nil
@@ -39,6 +40,9 @@ func (b *Built) remember(folder *disk.Folder) {
 	all := make(map[string]credential.Config, len(b.Config.Credentials))
 	for name, cfg := range b.Config.Credentials {
 		cfg.InstallKey, cfg.Store = folder.InstallKey, folder.Revocations
+		if b.lastKnownGood {
+			cfg.LastGood = folder.LastGood
+		}
 		all[name] = cfg
 	}
 	b.Config.Credentials = all

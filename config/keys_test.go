@@ -34,9 +34,17 @@ func TestOpenKeys(t *testing.T) {
 	key := bytes.TrimSpace([]byte(readFile(t, filepath.Join(dir, "keys", "installKey"))))
 	for _, name := range []string{"masterKey", "restAPIKey"} {
 		cfg := built.Config.Credentials[name]
-		if !bytes.Equal(cfg.InstallKey.Reveal(), key) || cfg.Store == nil {
-			t.Errorf("%s: install key and store = %d bytes and %v, want those of the folder", name, cfg.InstallKey.Len(), cfg.Store)
+		if !bytes.Equal(cfg.InstallKey.Reveal(), key) || cfg.Store == nil || cfg.LastGood == nil {
+			t.Errorf("%s: install key and stores = %d bytes, %v and %v, want those of the folder", name, cfg.InstallKey.Len(), cfg.Store, cfg.LastGood)
 		}
+	}
+	flags["lastKnownGood"] = "false"
+	without := build(t, flags)
+	if err := without.OpenKeys(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if cfg := without.Config.Credentials["masterKey"]; cfg.Store == nil || cfg.LastGood != nil {
+		t.Errorf("with lastKnownGood=false the stores are %v and %v, want the first alone", cfg.Store, cfg.LastGood)
 	}
 	if err := build(t, flags).Check(t.Context()); err != nil {
 		t.Errorf("Check = %v, want none", err)

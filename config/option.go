@@ -63,6 +63,7 @@ var ownOptions = []Option{
 	{Name: "maxConcurrentRequests", Env: "PARLEY_MAX_CONCURRENT_REQUESTS", Kind: Int, Default: "4096", Doc: "Requests that are worked on at once; more are answered 503"},
 	{Name: "clientTimeout", Env: "PARLEY_CLIENT_TIMEOUT", Kind: Int, Default: "30", Doc: "Seconds that the work on a request without a privileged key may take, then it is code 124"},
 	{Name: "shutdownTimeout", Env: "PARLEY_SHUTDOWN_TIMEOUT", Kind: Int, Default: "30", Doc: "Seconds that requests in flight get to finish when the server is told to stop"},
+	{Name: "lastKnownGood", Env: "PARLEY_LAST_KNOWN_GOOD", Kind: Bool, Default: "true", Doc: "Keep the last good reading of each key in dataDir, as digests, for a start at which its source does not answer"},
 	{Name: "keyOverlap", Env: "PARLEY_KEY_OVERLAP", Kind: Int, Doc: "Seconds that a replaced master, maintenance or read-only key is still accepted; 600 by default, 0 for none"},
 }
 

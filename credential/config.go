@@ -154,6 +154,9 @@ type Config struct {
 	Set *Set
 	// Store makes revocations durable. It needs an InstallKey.
 	Store Store
+	// LastGood keeps the latest good reading, as digests, for a cold start at
+	// which the source does not answer. It needs an InstallKey.
+	LastGood LastGoodStore
 	// Observer hears of every change of state.
 	Observer Observer
 	// Wall replaces the wall clock, for tests. Durations always run on the
@@ -209,6 +212,8 @@ func (c *Config) check() error {
 		return Errorf(Misconfigured, "min_ttl is larger than max_ttl").about(c.Name)
 	case c.Previous < 0 || c.MinLength < 0:
 		return Errorf(Misconfigured, "a count is negative").about(c.Name)
+	case c.LastGood != nil && c.InstallKey.Len() == 0:
+		return Errorf(Misconfigured, "a store of the last good reading needs an install key").about(c.Name)
 	case c.Store != nil && c.InstallKey.Len() == 0:
 		return Errorf(Misconfigured, "a store of revocations needs an install key").about(c.Name)
 	}

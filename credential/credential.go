@@ -53,8 +53,13 @@ type Credential struct {
 	refused   refusal
 	revoked   []Tombstone
 	listeners []*listener
-	notify    sync.Mutex // serialises listeners
-	rotating  sync.Mutex // held while a new value is written
+	notify    sync.Mutex  // serialises listeners
+	rotating  sync.Mutex  // held while a new value is written
+	lastGood  *remembered // of an earlier process, until the first answer of this one
+
+	keeping sync.Mutex // guards what follows
+	kept    *snapshot  // was saved last
+	unkept  bool       // … or could not be saved, which was told
 }
 
 type lifecycle uint8
@@ -106,6 +111,7 @@ func (c *Credential) prepare() error {
 	if err := c.loadRevoked(ctx); err != nil {
 		return err
 	}
+	c.loadLastGood(ctx)
 	for _, warning := range c.lint() {
 		c.emit(Event{Kind: EventLint, Message: warning})
 	}
@@ -189,6 +195,9 @@ func (c *Credential) begin(ctx context.Context) error {
 		}
 		if c.cfg.Startup == Degraded {
 			return ctx.Err()
+		}
+		if (failure.Class == Unavailable || failure.Class == Denied) && c.trusts() {
+			return nil // by the last good reading
 		}
 		if failure.Class != Unavailable {
 			return failure

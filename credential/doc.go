@@ -47,6 +47,7 @@
 //	credential.go  the owner: New, Start, Stop, Refresh, Revoke
 //	schedule.go    when a key refreshes: single flight, time-out, back-off, push
 //	state.go       what happens when its store is down
+//	lastgood.go    a start while the store is down
 //	validate.go    what is never installed
 //	versions.go    how one set of versions follows another
 //	snapshot.go    what readers see

@@ -66,6 +66,7 @@ const (
 	EventWeak                              // a value is short
 	EventLint                              // a configuration that cannot do what it seems to
 	EventFallback                          // not the first source of a Chain, but a fallback supplied the value
+	EventLastGood                          // the source does not answer at a cold start: the last good reading on disk is in use
 	EventStarted
 	EventStopped
 	eventKinds
@@ -102,6 +103,7 @@ var eventTable = [eventKinds]struct {
 	EventWeak:         {"weak", slog.LevelWarn, "credential is shorter than 16 bytes"},
 	EventLint:         {"lint", slog.LevelWarn, "credential configuration"},
 	EventFallback:     {"fallback", slog.LevelWarn, "credential supplied by a fallback"},
+	EventLastGood:     {"last_good", slog.LevelWarn, "credential source does not answer: the last good reading on disk is in use"},
 	EventStarted:      {"started", slog.LevelDebug, "credential started"},
 	EventStopped:      {"stopped", slog.LevelDebug, "credential stopped"},
 }

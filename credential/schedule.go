@@ -291,6 +291,7 @@ func (c *Credential) land(f *flight, began instant, r result) {
 	close(f.done)
 	c.kick()
 	c.changed(before, after)
+	c.keep(after, f.err != nil && (f.err.Class == Gone || f.err.Class == Missing && c.cfg.OnMissing == Drop))
 }
 
 // await waits for a flight. With newer it is one that begins after the call, so

@@ -68,9 +68,12 @@ func (s *Set) claim(c *Credential, live []version) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	claims := make([]digest, len(live))
-	for i := range live {
-		claims[i] = live[i].claim
+	var claims []digest
+	for i := range live { // what was recalled from disk has no claim, but the mark: of credentials with one install key that is as good
+		if live[i].claim != (digest{}) {
+			claims = append(claims, live[i].claim)
+		}
+		claims = append(claims, live[i].mark)
 	}
 	own := -1
 	for i, m := range s.members {

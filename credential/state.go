@@ -71,6 +71,7 @@ func (c *Credential) absorb(began instant, p Payload, err error) (*Error, []Even
 	if failure.Class == Gone || failure.Class == Missing && c.cfg.OnMissing == Drop {
 		events = c.vanish(began, at)
 	}
+	events = append(events, c.fallBack(at, failure)...)
 	c.health.failures++
 	c.health.last = failure
 	c.suspect.Store(true)
@@ -86,15 +87,23 @@ func (c *Credential) install(began, at instant, p Payload) ([]Event, error) {
 	if err != nil {
 		return nil, err
 	}
+	base := snap.set
+	if !snap.known && c.lastGood != nil { // what this node accepted before it stopped, it accepts for the overlap
+		base = c.recall(at)
+	}
 	if lagging(incoming, snap.highest, c.info.Monotonic) {
 		return nil, Errorf(Unavailable, "an older version than the one known: the source lags")
 	}
-	next, changes := snap.follow(incoming, at, rules{overlap: c.timing.overlap, previous: c.previous, revoked: c.isRevoked})
+	next, changes := base.follow(incoming, at, rules{overlap: c.timing.overlap, previous: c.previous, revoked: c.isRevoked})
 	if err := c.cfg.Set.claim(c, next.live); err != nil {
 		return nil, err
 	}
+	if v, has := next.current(); base != snap.set && len(changes) == 0 && has {
+		changes = []change{{EventInstalled, v}}
+	}
 	placed := snap.with(next, len(changes) > 0)
 	placed.known, placed.read = true, began
+	c.lastGood = nil
 	c.ttl = c.lifetime(p.TTL)
 	if !c.info.Immutable {
 		placed.fresh = max(c.ttl, 2*minGap) // refreshing each second is not being stale in between
@@ -136,6 +145,7 @@ func lagging(incoming []version, highest uint64, monotonic bool) bool {
 // vanish refuses every version from now on. It is an answer of the store like any
 // other, so it renews the age.
 func (c *Credential) vanish(began, at instant) []Event {
+	c.lastGood = nil
 	snap := c.snap.Load()
 	next, changes := snap.end(Disabled, at, func(*version) bool { return true })
 	_ = c.cfg.Set.claim(c, nil)

@@ -41,6 +41,7 @@ func TestI2RevokeThenKill(t *testing.T) {
 		if a, err := p.try(http.MethodGet, "/schemas", "", with(stolen)...); err != nil || a.status != http.StatusForbidden && a.status != http.StatusServiceUnavailable {
 			t.Errorf("with the source gone the revoked key = %d %s %v, want 403 or 503", a.status, a.text, err)
 		}
+		p.do(http.StatusOK, http.MethodGet, "/schemas", "", with(fresh)...) // by the last good reading
 		write(t, path, stolen)
 		p.await("the revoked key to be read again", func() bool {
 			a, err := p.try(http.MethodGet, "/schemas", "", with(stolen)...)

@@ -25,6 +25,7 @@ type Folder struct {
 	// versions alike.
 	InstallKey  credential.Secret
 	Revocations *Revocations
+	LastGood    *LastGood
 }
 
 // Open opens the folder at dir. The first time it makes what is missing: the folder with mode 0700, an install key and an empty
@@ -70,6 +71,7 @@ func Look(dir string) (*Folder, error) {
 		return nil, fmt.Errorf("%s is too short to be an install key: put it back from a copy", path)
 	}
 	f := &Folder{InstallKey: credential.NewSecret(value)}
+	f.LastGood = &LastGood{dir: dir, key: f.InstallKey}
 	f.Revocations, err = openRevocations(filepath.Join(dir, revocationsFile), f.InstallKey)
 	if err != nil {
 		return nil, err

@@ -1,9 +1,10 @@
 // Package disk keeps what the credential engine must remember beyond the life of a process in files: which versions were
-// revoked. Every file has mode 0600, is replaced as a whole, is on the disk when a write returns, and carries an HMAC under the
+// revoked, and what was read last. Every file has mode 0600, is replaced as a whole, is on the disk when a write returns, and carries an HMAC under the
 // install key, so that one that was cut short or changed by hand is noticed and never half believed. No file holds a value
 // of a credential, only keyed or salted digests.
 //
-// folder.go opens the folder, sealed.go is the form of the files, revocations.go what is revoked.
+// folder.go opens the folder, sealed.go is the form of the files, revocations.go what is revoked, lastgood.go what was
+// read last.
 package disk
 
 import (

@@ -1,0 +1,185 @@
+package credential
+
+import (
+	"context"
+	"time"
+)
+
+// LastGood is a good reading of a credential that is only verified, as it may be kept on disk: digests, states and times, no
+// value. It is meant for the next start: whoever reads it learns which keys are accepted only if he has them.
+type LastGood struct {
+	Source   string            `json:"source"` // the places it came from; of another reference it is of no use
+	Read     time.Time         `json:"read"`
+	TTL      time.Duration     `json:"ttl"` // nanoseconds
+	Salt     []byte            `json:"salt"`
+	Versions []LastGoodVersion `json:"versions"`
+}
+
+// LastGoodVersion is one version in a LastGood.
+type LastGoodVersion struct {
+	ID          string    `json:"id"`
+	Fingerprint string    `json:"fingerprint"`
+	Number      uint64    `json:"number,omitempty"`
+	State       uint8     `json:"state"`
+	Digest      []byte    `json:"digest"` // SHA-256 of the salt and the value
+	Mark        []byte    `json:"mark"`   // HMAC-SHA256 of the value under the install key
+	Created     time.Time `json:"created,omitzero"`
+	Since       time.Time `json:"since"`
+	NotBefore   time.Time `json:"notBefore,omitzero"` // with skew
+	NotAfter    time.Time `json:"notAfter,omitzero"`  // with skew
+	Until       time.Time `json:"until,omitzero"`
+}
+
+// A LastGoodStore keeps the latest good reading of each credential beyond the life of the process. It hands out nothing that it
+// cannot prove to be what it was given last.
+type LastGoodStore interface {
+	// LoadLastGood returns what was saved for the credential, nil if nothing was, and an error when what is there must not be
+	// believed.
+	LoadLastGood(ctx context.Context, credential string) (*LastGood, error)
+	// SaveLastGood replaces it. When it fails, what was saved before is not handed out any more, if that can be helped.
+	SaveLastGood(ctx context.Context, credential string, reading LastGood) error
+}
+
+// keepEvery is how often a reading that changed nothing is saved, for its age.
+const keepEvery = time.Minute
+
+// remembered is a LastGood that may be used: it is not too old.
+type remembered struct {
+	set            *set
+	read           instant
+	fresh, trusted time.Duration
+}
+
+// remembers reports whether readings are kept: neither what is presented, of which the value would be needed, nor what cannot
+// change.
+func (c *Credential) remembers() bool {
+	return c.cfg.LastGood != nil && !c.cfg.Present && !c.info.Immutable
+}
+
+// loadLastGood gets the last good reading ready. Whatever is wrong with it, it is a reading less and no failure.
+func (c *Credential) loadLastGood(ctx context.Context) {
+	if !c.remembers() {
+		return
+	}
+	ignored := func(why string) {
+		c.emit(Event{Kind: EventLint, Message: "the last good reading on disk is not used: " + why})
+	}
+	l, err := c.cfg.LastGood.LoadLastGood(ctx, c.cfg.Name)
+	if err != nil {
+		ignored(asError(err).Reason)
+		return
+	}
+	if l == nil || l.Source != c.info.place() {
+		return
+	}
+	at := c.now()
+	elapsed := at.time().Sub(l.Read)
+	r := &remembered{set: &set{}, fresh: max(min(c.lifetime(0), l.TTL), 2*minGap)}
+	r.trusted = r.fresh + c.timing.staleMax
+	switch {
+	case elapsed < -skew:
+		ignored("it was read in the future of this clock")
+		return
+	case elapsed > r.trusted: // as after any long stop
+		return
+	case len(l.Salt) != saltSize:
+		ignored("it is incomplete")
+		return
+	}
+	r.read = instant{mono: at.mono - max(elapsed, 0), wall: l.Read.UnixNano()}
+	for _, stored := range l.Versions {
+		v, ok := stored.version(at)
+		if !ok {
+			ignored("it is incomplete")
+			return
+		}
+		switch v.state {
+		case Current, Previous, Pending:
+			r.set.live = append(r.set.live, v)
+		default:
+			r.set.dead = append(r.set.dead, v)
+		}
+	}
+	copy(c.salt[:], l.Salt)
+	c.lastGood = r
+}
+
+func (l *LastGoodVersion) version(at instant) (version, bool) {
+	v := version{id: l.ID, fingerprint: l.Fingerprint, number: l.Number, state: State(l.State), created: l.Created, since: l.Since, usage: &usage{}}
+	complete := copy(v.digest[:], l.Digest) == len(v.digest) && copy(v.mark[:], l.Mark) == len(v.mark) && v.state <= Revoked
+	for _, b := range []struct {
+		to   *bound
+		wall time.Time
+	}{{&v.notBefore, l.NotBefore}, {&v.notAfter, l.NotAfter}, {&v.until, l.Until}} {
+		*b.to = farBound(b.wall, 0, at)
+	}
+	return v, complete
+}
+
+// recall returns the remembered set as it is now: deadlines have passed, versions were revoked. c.mu is held.
+func (c *Credential) recall(at instant) *set {
+	now, _ := c.lastGood.set.end(Revoked, at, c.isRevoked)
+	now, _ = now.settle(at)
+	return now
+}
+
+// fallBack puts the remembered reading in place when the source does not answer at a cold start: its age counts
+// from when it was read, and it is trusted no longer than if the process had never stopped. c.mu is held.
+func (c *Credential) fallBack(at instant, failure *Error) []Event {
+	snap := c.snap.Load()
+	silent := failure.Class == Unavailable || failure.Class == Denied || failure.Class == Missing && c.cfg.OnMissing == Retain
+	if snap.known || c.lastGood == nil || !silent {
+		return nil
+	}
+	now, r := c.recall(at), c.lastGood
+	c.lastGood = nil
+	if err := c.cfg.Set.claim(c, now.live); err != nil {
+		return []Event{{Kind: EventLint, Message: "the last good reading on disk is not used: " + asError(err).Reason}}
+	}
+	placed := snap.with(now, true)
+	placed.known, placed.read, placed.fresh, placed.trusted = true, r.read, r.fresh, r.trusted
+	c.snap.Store(placed)
+	return []Event{{Kind: EventLastGood, Generation: placed.generation, Age: placed.age(at), Class: failure.Class}}
+}
+
+// trusts reports whether keys are accepted, although the source did not answer.
+func (c *Credential) trusts() bool {
+	snap := c.snap.Load()
+	condition := snap.condition(snap.age(c.now()))
+	return len(snap.live) > 0 && (condition == Fresh || condition == Stale)
+}
+
+// keep saves what a fetch has led to. No lock is held: nobody waits for the disk.
+func (c *Credential) keep(snap *snapshot, ended bool) {
+	if !c.remembers() || !snap.known && !ended {
+		return
+	}
+	c.keeping.Lock()
+	defer c.keeping.Unlock()
+	if c.kept != nil && c.kept.generation == snap.generation && snap.read.since(c.kept.read) < keepEvery {
+		return
+	}
+	reading := LastGood{Source: c.info.place(), Read: snap.read.time().UTC(), TTL: snap.fresh, Salt: c.salt[:]}
+	if !snap.known {
+		reading.Read = c.now().time().UTC()
+	}
+	for _, list := range [][]version{snap.live, snap.dead} {
+		for i := range list {
+			reading.Versions = append(reading.Versions, list[i].lastGood())
+		}
+	}
+	ctx, cancel := context.WithTimeout(c.ctx, c.timing.fetchTimeout)
+	defer cancel()
+	err := c.cfg.LastGood.SaveLastGood(ctx, c.cfg.Name, reading)
+	if err != nil && !c.unkept && c.ctx.Err() == nil {
+		c.emit(Event{Kind: EventLint, Message: "the last good reading cannot be kept for the next start: " + asError(err).Reason})
+	}
+	if c.unkept = err != nil; err == nil {
+		c.kept = snap
+	}
+}
+
+func (v *version) lastGood() LastGoodVersion {
+	return LastGoodVersion{ID: v.id, Fingerprint: v.fingerprint, Number: v.number, State: uint8(v.state), Digest: v.digest[:], Mark: v.mark[:],
+		Created: v.created, Since: v.since.UTC(), NotBefore: v.notBefore.wallTime().UTC(), NotAfter: v.notAfter.wallTime().UTC(), Until: v.until.wallTime().UTC()}
+}
