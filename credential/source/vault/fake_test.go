@@ -164,6 +164,10 @@ func (f *fake) serve(w http.ResponseWriter, r *http.Request, path string, in map
 	case kind == "secret":
 		verb, name, _ := strings.Cut(rest, "/")
 		f.serveVersions(w, r, verb, name, in)
+	case strings.HasPrefix(path, "sys/leases/revoke-prefix/"):
+		clear(f.tokens)
+		f.tokens["root"] = &grant{}
+		w.WriteHeader(204)
 	case kind == "sys":
 		w.WriteHeader(204)
 	case path == "auth/approle/role/parley":

@@ -44,6 +44,10 @@ func TestAppRole(t *testing.T) {
 		if got := value(t, two); got != "x" {
 			t.Errorf("Fetch = %q, want x", got)
 		}
+		b.call(t, http.MethodPut, "sys/leases/revoke-prefix/auth/approle", "{}")
+		if got := value(t, one); got != keyA {
+			t.Errorf("after the token was revoked Fetch = %q, want %q", got, keyA)
+		}
 		time.Sleep(2500 * time.Millisecond) // the end of a real token cannot be reached otherwise
 		if got := value(t, one); got != keyA {
 			t.Errorf("after the token's end Fetch = %q, want %q", got, keyA)

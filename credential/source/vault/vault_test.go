@@ -379,6 +379,38 @@ func TestField(t *testing.T) {
 	})
 }
 
+// While Vault is sealed the key stays, and the credential recovers by itself.
+func TestSealed(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bed) {
+		path := name(t)
+		b.put(t, path, keyA)
+		c, err := credential.New(credential.Config{Name: "masterKey", Source: b.open(t, vault.Opener(), "vault://secret/"+path+"?addr=ADDR&token_file=TOKEN#masterKey")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		defer c.Stop()
+		unseal := b.seal(t)
+		if err := c.Refresh(t.Context()); !errors.Is(err, credential.Unavailable) {
+			t.Errorf("Refresh while sealed = %v, want Unavailable", err)
+		}
+		if d := c.VerifyContext(t.Context(), keyA); !d.OK() {
+			t.Errorf("Verify while sealed = %+v, want Accept", d)
+		}
+		if d := c.VerifyContext(t.Context(), keyB); d.Verdict != credential.Reject {
+			t.Errorf("Verify(a wrong key) while sealed = %+v, want Reject", d)
+		}
+		unseal()
+		for until := time.Now().Add(30 * time.Second); c.Status().Failures > 0; time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(until) {
+				t.Fatal("the credential does not recover")
+			}
+		}
+	})
+}
+
 // An engine without versions: each new content is the next one, and a lease bounds it.
 func TestLease(t *testing.T) {
 	_, b := startFake(t)
