@@ -47,6 +47,8 @@ option cannot have, ends the start; the last line on standard error says why. ` 
 - A **list** in the environment or on the command line is a JSON array, or names separated by commas.
 - A **group** is an object in the file; its members are options of their own, written ` + "`group.member`" + ` on the command line.
 - A **secret** is a literal, or a reference to where the value is kept: ` + "`file:///run/secrets/master`, `env:MASTER_KEY`" + `. See [credentials.md](credentials.md).
+  In the file it may be a list, the later ones as fallbacks. For a variable ` + "`X`" + ` of a secret there is ` + "`X_FILE`" + `, the path of a file that holds it:
+  ` + "`PARSE_SERVER_MASTER_KEY_FILE=/run/secrets/master`" + `.
 
 `)
 	var works, without, refused []Option

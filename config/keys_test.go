@@ -121,3 +121,59 @@ func TestSecretWithFallbacks(t *testing.T) {
 		t.Errorf("a list for a text = %v, want an error", err)
 	}
 }
+
+// For a variable X of a secret there is X_FILE.
+func TestSecretFiles(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "odd #1 100%?")
+	if err := os.WriteFile(path, []byte("a master key of the tests\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	secrets := 0
+	for _, o := range Options() {
+		v, err := Read(Input{Environ: []string{o.Env + "_FILE=" + path}})
+		switch {
+		case o.Kind == Secret && o.Effect == Refused:
+		case o.Kind == Secret:
+			secrets++
+			if err != nil || len(v.Secret(o.Name)) != 1 || !strings.HasPrefix(v.Secret(o.Name)[0], "file:///") {
+				t.Errorf("%s_FILE = %v, want a reference to the file", o.Env, err)
+			}
+		case strings.HasPrefix(o.Env, "PARSE_SERVER_") && err == nil:
+			t.Errorf("%s_FILE is accepted, although %s is no secret", o.Env, o.Name)
+		}
+	}
+	if secrets == 0 {
+		t.Error("there is no option that is a secret")
+	}
+	environ := []string{"PARSE_SERVER_APPLICATION_ID=app", "PARSE_SERVER_MASTER_KEY_FILE=" + path, "PARSE_SERVER_REST_API_KEY_FILE="}
+	v, err := Read(Input{Environ: environ})
+	if err != nil {
+		t.Fatal(err)
+	}
+	built, err := v.Build(slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := built.Config.MasterKey.Info().Location; got != path || built.Config.RESTAPIKey != nil {
+		t.Errorf("master key in %s, REST key %v; want %s and none", got, built.Config.RESTAPIKey, path)
+	}
+	if err := built.Check(t.Context()); err != nil {
+		t.Errorf("Check = %v, want none", err)
+	}
+	t.Chdir(filepath.Dir(path))
+	for _, test := range []struct{ environ, want string }{
+		{"PARSE_SERVER_MASTER_KEY=literal PARSE_SERVER_MASTER_KEY_FILE=/a", "masterKey: PARSE_SERVER_MASTER_KEY and PARSE_SERVER_MASTER_KEY_FILE are both set; one of them must go"},
+		{"PARSE_SERVER_MASTER_KEY_FILE=file:///a", "masterKey: PARSE_SERVER_MASTER_KEY_FILE must be the path of a file; references belong into PARSE_SERVER_MASTER_KEY"},
+		{"PARSE_SERVER_MASTER_KEY= PARSE_SERVER_MASTER_KEY_FILE=relative", ""},
+	} {
+		v, err := Read(Input{Environ: strings.Fields(test.environ)})
+		switch {
+		case test.want != "":
+			if err == nil || err.Error() != test.want {
+				t.Errorf("%s = %v, want %s", test.environ, err, test.want)
+			}
+		case err != nil || !strings.HasPrefix(v.Secret("masterKey")[0], "file:///") || !strings.HasSuffix(v.Secret("masterKey")[0], "/relative"):
+			t.Errorf("%s = %v %v, want a path from the root", test.environ, v.Secret("masterKey"), err)
+		}
+	}
+}

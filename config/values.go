@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
@@ -14,6 +15,8 @@ import (
 	"strings"
 
 	"github.com/tailscale/hujson"
+
+	"github.com/parley-backend/parley/credential"
 )
 
 // Values are the options that were set, by name. The Go type of a value follows the Kind of its option: string, bool, int, []string,
@@ -165,9 +168,13 @@ func (r *reader) environment(environ []string) {
 	for _, pair := range environ {
 		name, text, _ := strings.Cut(pair, "=")
 		o, ok := r.byEnv[name]
+		inFile, isFile := r.fileOf(name)
 		switch {
 		case ok && text != "":
 			r.text(o, text, "environment")
+		case isFile && text != "":
+			r.secretFile(inFile, name, text, environ)
+		case isFile:
 		case !ok && (strings.HasPrefix(name, "PARSE_SERVER_") || strings.HasPrefix(name, "PARLEY_")):
 			if strings.HasPrefix(name, "PARLEY_TEST_") || strings.HasPrefix(name, "PARLEY_ORACLE_") || serviceLink.MatchString(name) {
 				continue
@@ -183,6 +190,34 @@ func (r *reader) environment(environ []string) {
 			}
 		}
 	}
+}
+
+// fileOf returns the secret option X of a variable X_FILE.
+func (r *reader) fileOf(name string) (Option, bool) {
+	x, ok := strings.CutSuffix(name, "_FILE")
+	o, known := r.byEnv[x]
+	return o, ok && known && o.Kind == Secret
+}
+
+// secretFile reads X_FILE: the path of the file that holds the secret, as Docker and Kubernetes mount it. It is the reference
+// file://PATH in other words, so that the key rotates with the file.
+func (r *reader) secretFile(o Option, name, path string, environ []string) {
+	for _, pair := range environ {
+		if x, text, _ := strings.Cut(pair, "="); x == o.Env && text != "" {
+			r.problem(o.Name, "%s and %s are both set; one of them must go", o.Env, name)
+			return
+		}
+	}
+	if credential.IsReference(path) {
+		r.problem(o.Name, "%s must be the path of a file; references belong into %s", name, o.Env)
+		return
+	}
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		r.problem(o.Name, "%s is no path: %v", name, err)
+		return
+	}
+	r.set(o, "file://"+escapePath(absolute), "environment")
 }
 
 // text reads an option that is given as text.
