@@ -230,7 +230,7 @@ func TestNeverTorn(t *testing.T) {
 func TestEverChanging(t *testing.T) {
 	const pause = 40 * time.Millisecond // less than the quiet that a young file needs
 	for range 20 {
-		err, longest := fetchWhileWriting(t)
+		longest, err := fetchWhileWriting(t)
 		if errors.Is(err, credential.Unavailable) {
 			return
 		}
@@ -242,7 +242,7 @@ func TestEverChanging(t *testing.T) {
 }
 
 // fetchWhileWriting fetches a file that is written to all the time, and returns the longest pause between two writes.
-func fetchWhileWriting(t *testing.T) (err error, longest time.Duration) {
+func fetchWhileWriting(t *testing.T) (longest time.Duration, err error) {
 	path := filepath.Join(t.TempDir(), "key")
 	write(t, path, keyA)
 	var stop atomic.Bool
@@ -262,7 +262,7 @@ func fetchWhileWriting(t *testing.T) (err error, longest time.Duration) {
 	_, err = file.New(path, 0).Fetch(ctx)
 	stop.Store(true)
 	<-done
-	return err, longest
+	return longest, err
 }
 
 func TestFailures(t *testing.T) {
