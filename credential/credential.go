@@ -188,8 +188,7 @@ func (c *Credential) begin(ctx context.Context) error {
 	}
 	deadline, cancel := context.WithTimeout(ctx, c.timing.startupWait)
 	defer cancel()
-	for {
-		failure := c.await(deadline, false, minGap)
+	for failure := c.await(deadline, false, minGap); ; {
 		if failure == nil || failure.Class == Misconfigured {
 			return failure.orNil()
 		}
@@ -202,13 +201,27 @@ func (c *Credential) begin(ctx context.Context) error {
 		if failure.Class != Unavailable {
 			return failure
 		}
+		planned := time.Duration(c.nextAt.Load())
 		if !c.untilRetry(deadline) {
 			if err := c.lastFailure(); err != nil { // says more than "timed out"
 				return err
 			}
 			return failure
 		}
+		failure = c.attempt(deadline, planned)
 	}
+}
+
+// attempt returns the outcome of the attempt that was planned, whoever began it: the loop wakes at the same moment, and two attempts
+// in the place of one would double the back-off.
+func (c *Credential) attempt(ctx context.Context, planned time.Duration) *Error {
+	c.mu.Lock()
+	over, last := c.flight == nil && c.lastStart >= planned, c.health.last
+	c.mu.Unlock()
+	if over {
+		return last
+	}
+	return c.await(ctx, false, minGap)
 }
 
 // orNil returns an untyped nil for a nil *Error.
