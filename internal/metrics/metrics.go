@@ -5,6 +5,7 @@ package metrics
 import (
 	"net/http"
 	"strconv"
+	"sync"
 
 	"github.com/parley-backend/parley/credential"
 	"github.com/parley-backend/parley/internal/rest"
@@ -18,6 +19,19 @@ type Metrics struct {
 	registry *prometheus.Registry
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
+	// known are the metrics of what was observed before, by kind: finding them by their labels costs more than counting.
+	known sync.Map
+}
+
+// kind is what requests have in common that share their metrics. There are few: routes, methods and statuses are bounded.
+type kind struct {
+	route, method string
+	status        int
+}
+
+type series struct {
+	requests prometheus.Counter
+	seconds  prometheus.Observer
 }
 
 // New returns the metrics of a server that has not begun.
@@ -42,8 +56,17 @@ func (m *Metrics) Observe(o rest.Observation) {
 	if route == "" {
 		route = "none"
 	}
-	m.requests.WithLabelValues(route, o.Method, strconv.Itoa(o.Status)).Inc()
-	m.seconds.WithLabelValues(route, o.Method).Observe(o.Duration.Seconds())
+	k := kind{route, o.Method, o.Status}
+	found, ok := m.known.Load(k)
+	if !ok {
+		found, _ = m.known.LoadOrStore(k, &series{
+			requests: m.requests.WithLabelValues(k.route, k.method, strconv.Itoa(k.status)),
+			seconds:  m.seconds.WithLabelValues(k.route, k.method),
+		})
+	}
+	s := found.(*series)
+	s.requests.Inc()
+	s.seconds.Observe(o.Duration.Seconds())
 }
 
 // Credentials shows the credentials of a set.
