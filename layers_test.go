@@ -15,9 +15,16 @@ const module = "github.com/parley-backend/parley"
 // layers are the packages of this module from the bottom up: a package imports only what stands in a layer below its own.
 // A new package gets a place here before it gets a file.
 var layers = [][]string{
-	{"parse", "credential"},
-	{"schema", "credential/source/static", "credential/source/env", "credential/source/file", "credential/source/exec", "credential/source/internal/origin", "credential/disk"},
-	{"query", "credential/source/https", "credential/source/vault", "credential/credentialtest"},
+	{"parse", "credential", "pubsub"},
+	{
+		"schema", "credential/source/static", "credential/source/env", "credential/source/file", "credential/source/exec", "credential/source/internal/origin", "credential/disk",
+		"credential/broadcast", "credential/presenter/postgres", "credential/presenter/awsauth", "credential/presenter/oauth", "credential/presenter/tlscert", "credential/presenter/smtpauth",
+		"pubsub/pubsubtest", "natsconn",
+	},
+	{
+		"query", "credential/source/https", "credential/source/vault", "credential/credentialtest",
+		"credential/source/natskv", "credential/source/awssm", "credential/source/awskms", "credential/source/gcpsm", "credential/source/azkv", "pubsub/natsbus",
+	},
 	{"query/querytest", "storage"},
 	{"storage/memory", "storage/sqlgen", "internal/auth", "internal/cache"},
 	{"storage/storagetest", "storage/sqlite", "internal/access", "internal/schemas", "internal/keysapi"},
@@ -39,10 +46,11 @@ var only = map[string][]string{
 	"query":      {"github.com/dlclark/regexp2", "golang.org/x/text"},
 	"schema":     {},
 	"storage":    {},
+	"pubsub":     {},
 }
 
 // drivers are what the root package must not link, however indirectly.
-var drivers = []string{"zombiezen.com/go/sqlite", "modernc.org/sqlite", "github.com/jackc/pgx"}
+var drivers = []string{"zombiezen.com/go/sqlite", "modernc.org/sqlite", "github.com/jackc/pgx", "github.com/nats-io/nats-server", "github.com/aws", "github.com/Azure"}
 
 type listed struct {
 	ImportPath string

@@ -157,6 +157,8 @@ type Config struct {
 	// LastGood keeps the latest good reading, as digests, for a cold start at
 	// which the source does not answer. It needs an InstallKey.
 	LastGood LastGoodStore
+	// Peers hear of changes and revocations that this node finds or makes.
+	Peers Peers
 	// Observer hears of every change of state.
 	Observer Observer
 	// Wall replaces the wall clock, for tests. Durations always run on the

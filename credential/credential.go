@@ -43,6 +43,7 @@ type Credential struct {
 	ttl       time.Duration // with the store's hint
 	flight    *flight
 	again     bool          // fetch once more after the flight: something changed meanwhile
+	told      bool          // peers caused the flight: they know what it will find
 	lastStart time.Duration // instant.mono of the latest fetch, valid if fetched
 	fetched   bool
 	lastFetch time.Time
@@ -274,6 +275,17 @@ type Store interface {
 	Save(ctx context.Context, credential string, tombstone Tombstone) error
 }
 
+// Peers are the other nodes that hold the same credentials. Their methods are called on
+// the engine's goroutines and by Revoke, with no lock held; they must not wait for an
+// answer. What they bring from there is for Noticed and Revoked.
+type Peers interface {
+	// Changed is told that a reading brought another set of versions, unless peers
+	// caused the reading. The first reading of a process is no change.
+	Changed(credential string, n Notice)
+	// Revoked is told of a revocation that is durable here.
+	Revoked(credential string, tombstone Tombstone)
+}
+
 // Revoke refuses a version for good, named by its id or fingerprint: at once,
 // overlap or not, and whatever the source says from now on. With a Store the
 // revocation is durable before Revoke returns nil. When it returns an error nothing
@@ -298,14 +310,43 @@ func (c *Credential) Revoke(ctx context.Context, versionID string) error {
 			return asError(err).about(c.cfg.Name)
 		}
 	}
-	c.Revoked(tombstone)
+	c.refuse(tombstone)
+	if c.cfg.Peers != nil {
+		c.cfg.Peers.Revoked(c.cfg.Name, tombstone)
+	}
 	return nil
 }
 
-// Revoked takes in a revocation that was made durable elsewhere, by another node
-// for instance. The version need not be known here yet.
-func (c *Credential) Revoked(tombstone Tombstone) {
+// Revoked takes in a revocation that was made durable elsewhere, by another node for
+// instance. It holds at once; that it is durable here, too, is what a nil error says. The
+// version need not be known here yet.
+func (c *Credential) Revoked(ctx context.Context, tombstone Tombstone) error {
+	if !c.refuse(tombstone) || c.cfg.Store == nil {
+		return nil
+	}
+	if err := c.cfg.Store.Save(ctx, c.cfg.Name, tombstone); err != nil {
+		return asError(err).about(c.cfg.Name)
+	}
+	return nil
+}
+
+// Tombstones returns every revocation of this credential.
+func (c *Credential) Tombstones() []Tombstone {
 	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.revoked)
+}
+
+// refuse puts a revocation into effect, and reports whether it was news.
+func (c *Credential) refuse(tombstone Tombstone) bool {
+	same := func(t Tombstone) bool {
+		return t.Mark == tombstone.Mark && (t.Mark != "" || t.VersionID == tombstone.VersionID)
+	}
+	c.mu.Lock()
+	if slices.ContainsFunc(c.revoked, same) {
+		c.mu.Unlock()
+		return false
+	}
 	c.revoked = append(c.revoked, tombstone)
 	before := c.snap.Load()
 	next, changes := before.end(Revoked, c.now(), c.isRevoked)
@@ -316,6 +357,7 @@ func (c *Credential) Revoked(tombstone Tombstone) {
 	c.mu.Unlock()
 	c.emit(events...)
 	c.changed(before, after)
+	return true
 }
 
 func (c *Credential) loadRevoked(ctx context.Context) error {

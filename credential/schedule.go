@@ -281,6 +281,8 @@ func (c *Credential) land(f *flight, began instant, r result) {
 	}
 	after := c.snap.Load()
 	c.flight = nil
+	told := c.told
+	c.told = false
 	c.resting.Store(false) // not before: until now memory was not to be relied on
 	if c.again {
 		c.again = false
@@ -291,6 +293,9 @@ func (c *Credential) land(f *flight, began instant, r result) {
 	close(f.done)
 	c.kick()
 	c.changed(before, after)
+	if c.cfg.Peers != nil && !told && before.known && after.generation != before.generation {
+		c.cfg.Peers.Changed(c.cfg.Name, Notice{Number: after.highest})
+	}
 	c.keep(after, f.err != nil && (f.err.Class == Gone || f.err.Class == Missing && c.cfg.OnMissing == Drop))
 }
 
@@ -365,7 +370,7 @@ func (c *Credential) watchOnce(w Watcher) error {
 			_ = recover() // its text may quote the secret
 			ended <- err
 		}()
-		if err = w.Watch(c.ctx, c.noticed); err == nil {
+		if err = w.Watch(c.ctx, func(n Notice) { c.noticed(n, false) }); err == nil {
 			err = Errorf(Unavailable, "the watcher returned")
 		}
 	}()
@@ -383,10 +388,21 @@ func (c *Credential) watchOnce(w Watcher) error {
 	return c.ctx.Err()
 }
 
-// noticed is called by a watcher: the secret may have changed.
-func (c *Credential) noticed(n Notice) {
+// Noticed is told by a peer that the secret may have changed: it is read again, soon and
+// together with what else asked for it. It does not wait.
+func (c *Credential) Noticed(n Notice) {
+	if !c.info.Immutable {
+		c.noticed(n, true)
+	}
+}
+
+// noticed is called by a watcher or for a peer: the secret may have changed.
+func (c *Credential) noticed(n Notice, peer bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.state != running {
+		return
+	}
 	if c.cfg.Startup == Lazy && !c.fetched {
 		return
 	}
@@ -400,5 +416,6 @@ func (c *Credential) noticed(n Notice) {
 		c.again = true // it may have read too early
 		return
 	}
+	c.told = peer && (c.flight == nil || c.told)
 	c.launch(pushGap)
 }
