@@ -28,24 +28,32 @@ func revocationsAt(path string, installKey credential.Secret) *Revocations {
 	return &Revocations{file: sealed{path: path, purpose: "revocations", key: installKey}}
 }
 
-// createRevocations makes the file at path, with nothing revoked, in place of one that an interrupted first start left behind. A
-// file that holds revocations is an error: it belongs to an install key that is lost, and may not be forgotten.
+// createRevocations makes the file at path, with nothing revoked, in place of one that an interrupted first start or another
+// install key left behind.
 func createRevocations(path string, installKey credential.Secret) (*Revocations, error) {
-	r := revocationsAt(path, installKey)
-	data, err := os.ReadFile(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-	case err != nil:
-		return nil, r.file.failed("cannot be read", err)
-	default:
-		// The seal of the lost key cannot be checked; whether anything would be forgotten can be seen all the same.
-		left := revoked{}
-		body, _, ok := split(data, r.file.title())
-		if !ok || json.Unmarshal(body, &left) != nil || len(left) > 0 {
-			return nil, fmt.Errorf("%s is there, but the install key that it was written with is missing: put that back from a copy", path)
-		}
+	if err := leftBehind(path); err != nil {
+		return nil, err
 	}
+	r := revocationsAt(path, installKey)
 	return r, r.file.write(revoked{})
+}
+
+// leftBehind returns an error if the file at path holds revocations: it belongs to an install key that is not there, and may not
+// be forgotten. The seal of that key cannot be checked; whether anything would be forgotten can be seen all the same.
+func leftBehind(path string) error {
+	file := revocationsAt(path, credential.Secret{}).file
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return file.failed("cannot be read", err)
+	}
+	left := revoked{}
+	if body, _, ok := split(data, file.title()); !ok || json.Unmarshal(body, &left) != nil || len(left) > 0 {
+		return fmt.Errorf("%s is there, but the install key that it was written with is missing: put that back from a copy", path)
+	}
+	return nil
 }
 
 // openRevocations opens the file at path. One that is missing, damaged or written with another install key is an error, never
