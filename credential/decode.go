@@ -65,8 +65,8 @@ func (d Decoder) Decode(content []byte, v *Version) error {
 	if !json.Valid(content) {
 		return Errorf(Invalid, "not JSON")
 	}
-	s := scanner{text: content}
 	if len(d.path) == 0 {
+		s := scanner{text: content}
 		fields, err := s.group()
 		if err != nil {
 			return err
@@ -74,16 +74,11 @@ func (d Decoder) Decode(content []byte, v *Version) error {
 		v.Fields = fields
 		return nil
 	}
-	value := s.value()
-	for _, name := range d.path {
-		var found int
-		if value, found = step(value, name); found == 0 {
-			return Errorf(Missing, "the document has no field %q", d.name)
-		} else if found > 1 {
-			return Errorf(Invalid, "the document has the field %q twice", d.name)
-		}
+	at, err := d.locate(content)
+	if err != nil {
+		return err
 	}
-	text, ok := unquoted(value)
+	text, ok := unquoted(content[at.from:at.to])
 	if !ok {
 		return Errorf(Invalid, "the field %q is not a string", d.name)
 	}
@@ -91,31 +86,49 @@ func (d Decoder) Decode(content []byte, v *Version) error {
 	return nil
 }
 
-// step returns the member or element of a valid JSON value, and how many there are
-// of that name.
-func step(in []byte, name string) (value []byte, found int) {
-	s := scanner{text: in}
+// span is where a value stands in a document.
+type span struct{ from, to int }
+
+// locate returns where the field is in a valid document.
+func (d Decoder) locate(document []byte) (span, error) {
+	s := scanner{text: document}
+	at := s.span()
+	for _, name := range d.path {
+		var found int
+		if at, found = step(document, at, name); found == 0 {
+			return span{}, Errorf(Missing, "the document has no field %q", d.name)
+		} else if found > 1 {
+			return span{}, Errorf(Invalid, "the document has the field %q twice", d.name)
+		}
+	}
+	return at, nil
+}
+
+// step returns the member or element of a value in a valid document, and how many
+// there are of that name.
+func step(document []byte, in span, name string) (at span, found int) {
+	s := scanner{text: document[:in.to], at: in.from}
 	switch s.next() {
 	case '{':
 		for s.more('}') {
 			key, _ := unquoted(s.value())
-			member := s.value()
+			member := s.span()
 			if string(key) == name {
-				value, found = member, found+1
+				at, found = member, found+1
 			}
 		}
 	case '[':
 		wanted, err := strconv.Atoi(name)
 		if err != nil || strconv.Itoa(wanted) != name {
-			return nil, 0
+			return span{}, 0
 		}
 		for i := 0; s.more(']'); i++ {
-			if element := s.value(); i == wanted {
+			if element := s.span(); i == wanted {
 				return element, 1
 			}
 		}
 	}
-	return value, found
+	return at, found
 }
 
 // scanner walks through valid JSON without copying any of it. Commas and colons are
@@ -149,6 +162,12 @@ func (s *scanner) more(end byte) bool {
 
 // value takes one whole value.
 func (s *scanner) value() []byte {
+	at := s.span()
+	return s.text[at.from:at.to]
+}
+
+// span takes one whole value and says where it stands.
+func (s *scanner) span() span {
 	s.peek()
 	start := s.at
 	for depth := 0; ; {
@@ -170,7 +189,7 @@ func (s *scanner) value() []byte {
 			}
 		}
 		if depth == 0 {
-			return s.text[start:s.at]
+			return span{start, s.at}
 		}
 	}
 }

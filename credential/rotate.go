@@ -148,7 +148,3 @@ func (c *Credential) readBack(ctx context.Context, made *version) error {
 	}
 	return Errorf(Unavailable, "the new value was written, but not read back").about(c.cfg.Name)
 }
-
-// Whole reports whether the decoder takes the whole content: only then can a new value
-// take the place of it.
-func (d Decoder) Whole() bool { return !d.json }
