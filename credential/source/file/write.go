@@ -11,12 +11,10 @@ import (
 )
 
 // Write implements credential.Writer: it writes a file beside the old one, with its mode and, where the process may, its owner,
-// and renames it over the old one. A file that is reached through a link is not written: whoever made the link,
+// and renames it over the old one. In a document the field changes and nothing else; one that somebody else changes at the same
+// time is left alone. A file that is reached through a link is not written: whoever made the link,
 // such as the kubelet, replaces what it points to.
-func (s *source) Write(_ context.Context, value credential.Secret) (string, error) {
-	if !s.decoder.Whole() {
-		return "", credential.NotWritable("the file holds more than this value")
-	}
+func (s *source) Write(ctx context.Context, value credential.Secret) (string, error) {
 	before, err := os.Lstat(s.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -28,16 +26,29 @@ func (s *source) Write(_ context.Context, value credential.Secret) (string, erro
 	case !before.Mode().IsRegular():
 		return "", credential.NotWritable("it is not a regular file")
 	}
-	return "", s.replace(value, before)
+	var document []byte
+	var read look
+	if !s.decoder.Whole() {
+		if document, read, err = s.settled(ctx); err != nil {
+			return "", err
+		}
+		defer clear(document)
+	}
+	content, err := s.decoder.Replace(document, value)
+	if err != nil {
+		return "", err
+	}
+	defer clear(content)
+	return "", s.replace(content, before, read)
 }
 
-func (s *source) replace(value credential.Secret, before fs.FileInfo) error {
+// replace puts content in the place of the file, of which before is what is to be kept, and read how it looked when the
+// document was read that content was made of, if it was.
+func (s *source) replace(content []byte, before fs.FileInfo, read look) error {
 	f, err := os.CreateTemp(filepath.Dir(s.path), "."+filepath.Base(s.path)+".new-*") // made with mode 0600
 	if err != nil {
 		return s.failed(err)
 	}
-	content := value.Reveal()
-	defer clear(content)
 	_, err = f.Write(content)
 	if err == nil && before != nil {
 		keepOwner(f, before) // before the mode: a new owner clears some of its bits
@@ -46,7 +57,12 @@ func (s *source) replace(value credential.Secret, before fs.FileInfo) error {
 	if err == nil {
 		err = f.Sync()
 	}
-	if err = errors.Join(err, f.Close()); err == nil {
+	err = errors.Join(err, f.Close())
+	if err == nil && read.info != nil && !lookAt(s.path).same(read) {
+		_ = os.Remove(f.Name())
+		return credential.Errorf(credential.Unavailable, "%s was changed by somebody else at the same time", s.path)
+	}
+	if err == nil {
 		err = os.Rename(f.Name(), s.path)
 	}
 	if err != nil {

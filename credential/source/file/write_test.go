@@ -39,6 +39,53 @@ func TestWrite(t *testing.T) {
 	}
 }
 
+// In a document the field changes, and nothing else.
+func TestWriteField(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "keys.json")
+	open := func(reference string) credential.Writer {
+		ref, err := credential.ParseReference(reference)
+		if err != nil {
+			t.Fatal(err)
+		}
+		source, err := file.Open(ref)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return source.(credential.Writer)
+	}
+	for _, test := range []struct{ before, field, after, want string }{
+		{"{ \"a\" : \"" + keyA + "\",\n\t\"b\":[1.0] }\n", "a", "{ \"a\" : \"" + keyB + "\",\n\t\"b\":[1.0] }\n", ""},
+		{`{"a":{"b":["` + keyA + `",null]}}`, "/a/b/1", `{"a":{"b":["` + keyA + `","` + keyB + `"]}}`, ""},
+		{`{"a":1}`, "a", `{"a":1}`, `credential: invalid: the field "a" is not a string`},
+		{`{"a":"x"}`, "b", `{"a":"x"}`, `credential: missing: the document has no field "b"`},
+		{`{"a":"x"`, "a", `{"a":"x"`, `credential: invalid: not JSON`},
+	} {
+		write(t, path, test.before)
+		if err := os.Chmod(path, 0o640); err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if _, err := open("file://"+path+"#"+test.field).Write(t.Context(), credential.NewSecret(keyB)); err != nil {
+			got = err.Error()
+		}
+		if got != test.want {
+			t.Errorf("Write to #%s in %s = %q, want %q", test.field, test.before, got, test.want)
+		}
+		if content, err := os.ReadFile(path); err != nil || string(content) != test.after {
+			t.Errorf("after Write to #%s the file holds %s %v, want %s", test.field, content, err, test.after)
+		}
+		if info, err := os.Stat(path); err != nil || info.Mode() != 0o640 {
+			t.Errorf("mode = %v %v, want -rw-r-----", info.Mode(), err)
+		}
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := open("file://"+path+"#a").Write(t.Context(), credential.NewSecret(keyB)); !errors.Is(err, credential.Missing) {
+		t.Errorf("Write to a field of a file that is not there = %v, want Missing", err)
+	}
+}
+
 func TestWriteRefuses(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "key")
@@ -48,7 +95,7 @@ func TestWriteRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, test := range []struct{ reference, want string }{
-		{"file://" + path + "#a", "credential: its source cannot be written: the file holds more than this value"},
+		{"file://" + path + "?format=json", "credential: its source cannot be written: several values change together: replace them where they are kept"},
 		{"file://" + link, "credential: its source cannot be written: the file is a link: replace what it points to"},
 		{"file://" + dir, "credential: its source cannot be written: it is not a regular file"},
 	} {
