@@ -15,7 +15,7 @@ const module = "github.com/parley-backend/parley"
 // layers are the packages of this module from the bottom up: a package imports only what stands in a layer below its own.
 // A new package gets a place here before it gets a file.
 var layers = [][]string{
-	{"parse", "credential", "pubsub"},
+	{"parse", "credential", "pubsub", "internal/pgtest"},
 	{
 		"schema", "credential/source/static", "credential/source/env", "credential/source/file", "credential/source/exec", "credential/source/internal/origin", "credential/disk",
 		"credential/broadcast", "credential/presenter/postgres", "credential/presenter/awsauth", "credential/presenter/oauth", "credential/presenter/tlscert", "credential/presenter/smtpauth",

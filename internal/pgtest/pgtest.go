@@ -1,0 +1,278 @@
+// Package pgtest starts a PostgreSQL server for a test: its own data folder, its own port on the loopback interface,
+// gone when the test ends.
+//
+//	server := pgtest.Start(t, pgtest.Options{})
+//	server.Exec(t, "CREATE ROLE parley LOGIN PASSWORD 'secret'")
+//	conn, err := pgx.Connect(ctx, server.URI("parley", "secret", "postgres"))
+//
+// It needs the programs initdb and postgres, from the PATH or from where Debian puts them; a test that has none is skipped.
+package pgtest
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Variable names the environment variable with the URI of a server that is there already, as its superuser. It is used in
+// place of a server of one's own where Options.Own allows that.
+const Variable = "PARLEY_TEST_POSTGRES"
+
+// patience is how long a server may take to start or to stop.
+const patience = 60 * time.Second
+
+// Options say what kind of server it is.
+type Options struct {
+	// Auth is how users other than the superuser prove who they are, as pg_hba.conf names it: "trust", "password", "md5";
+	// "scram-sha-256" if empty.
+	Auth string
+	// Settings are set in postgresql.conf, for instance "max_connections": "20".
+	Settings map[string]string
+	// Own: the test stops or restarts the server, or wants it for itself.
+	Own bool
+}
+
+// Server is a PostgreSQL server.
+type Server struct {
+	admin url.URL // as its superuser
+	own   *process
+}
+
+// process is what runs a server of one's own.
+type process struct {
+	postgres, folder string
+	port             int
+	command          *exec.Cmd     // nil while it is stopped
+	ended            chan struct{} // closed when command has
+}
+
+// Start returns a running server. It skips the test if no PostgreSQL is installed. The server is stopped and its data removed
+// when the test ends.
+func Start(t testing.TB, o Options) *Server {
+	t.Helper()
+	if text := os.Getenv(Variable); text != "" && !o.Own && o.Auth == "" && len(o.Settings) == 0 {
+		admin, err := url.Parse(text)
+		if err != nil || admin.Host == "" || admin.User == nil {
+			t.Fatalf("%s is not a URI such as postgres://user:password@host:port/database", Variable)
+		}
+		return &Server{admin: *admin}
+	}
+	initdb, postgres := find("initdb"), find("postgres")
+	if initdb == "" || postgres == "" {
+		t.Skipf("no PostgreSQL is installed (Debian: apt-get install postgresql), and %s names none that this test may use", Variable)
+	}
+	folder, err := os.MkdirTemp("", "parley-postgres-") // not t.TempDir: another user must get there
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &process{postgres: postgres, folder: folder}
+	s := &Server{own: p, admin: url.URL{Scheme: "postgres", Path: "/postgres", RawQuery: "sslmode=disable"}}
+	t.Cleanup(func() {
+		if err := p.stop(syscall.SIGQUIT); err != nil {
+			t.Errorf("PostgreSQL did not end: %v", err)
+		}
+		if err := os.RemoveAll(folder); err != nil {
+			t.Errorf("removing the data of PostgreSQL: %v", err)
+		}
+	})
+	password := rand.Text()
+	if err := p.initialize(initdb, password, o); err != nil {
+		t.Fatalf("no database was made: %v", err)
+	}
+	s.admin.User = url.UserPassword("postgres", password)
+	for try := 1; ; try++ {
+		if p.port, err = freePort(); err != nil {
+			t.Fatal(err)
+		}
+		s.admin.Host = fmt.Sprintf("127.0.0.1:%d", p.port)
+		if err = s.start(); err == nil {
+			return s
+		}
+		if try == 3 { // the port may have been taken meanwhile
+			t.Fatalf("PostgreSQL did not start: %v", err)
+		}
+	}
+}
+
+// find returns where a program of PostgreSQL is, the newest one; "" if it is nowhere.
+func find(name string) string {
+	if path, err := exec.LookPath(name); err == nil {
+		return path
+	}
+	newest, path := 0, ""
+	folders, _ := filepath.Glob("/usr/lib/postgresql/*/bin")
+	for _, folder := range folders {
+		version, _ := strconv.Atoi(filepath.Base(filepath.Dir(folder)))
+		if _, err := os.Stat(filepath.Join(folder, name)); err == nil && version > newest {
+			newest, path = version, filepath.Join(folder, name)
+		}
+	}
+	return path
+}
+
+func freePort() (int, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	return listener.Addr().(*net.TCPAddr).Port, listener.Close()
+}
+
+// initialize makes the data folder.
+func (p *process) initialize(initdb, password string, o Options) error {
+	secret := filepath.Join(p.folder, "password")
+	if err := os.WriteFile(secret, []byte(password), 0o600); err != nil {
+		return err
+	}
+	command := exec.Command(initdb, "--pgdata", p.data(), "--username", "postgres", "--pwfile", secret,
+		"--auth", "scram-sha-256", "--encoding", "UTF8", "--no-locale", "--no-sync", "--no-instructions")
+	command.Dir = p.folder
+	if err := unprivileged(command, p.folder, secret); err != nil {
+		return err
+	}
+	if out, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("initdb: %w\n%s", err, out)
+	}
+	if o.Auth == "" {
+		o.Auth = "scram-sha-256"
+	}
+	access := "host all postgres 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 " + o.Auth + "\n"
+	if err := os.WriteFile(filepath.Join(p.data(), "pg_hba.conf"), []byte(access), 0o600); err != nil {
+		return err
+	}
+	settings := "listen_addresses = '127.0.0.1'\nunix_socket_directories = ''\nfsync = off\nsynchronous_commit = off\nfull_page_writes = off\n"
+	for name, value := range o.Settings {
+		settings += name + " = '" + strings.ReplaceAll(value, "'", "''") + "'\n"
+	}
+	return os.WriteFile(filepath.Join(p.data(), "postgresql.auto.conf"), []byte(settings), 0o600)
+}
+
+func (p *process) data() string { return filepath.Join(p.folder, "data") }
+
+// start runs the server and returns when it answers.
+func (s *Server) start() error {
+	p := s.own
+	log, err := os.Create(filepath.Join(p.folder, "log"))
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	command := exec.Command(p.postgres, "-D", p.data(), "-p", fmt.Sprint(p.port))
+	command.Dir, command.Stdout, command.Stderr = p.folder, log, log
+	if err := unprivileged(command); err != nil {
+		return err
+	}
+	if err := command.Start(); err != nil {
+		return err
+	}
+	ended := make(chan struct{})
+	p.command, p.ended = command, ended
+	go func() {
+		_ = command.Wait()
+		close(ended)
+	}()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	for {
+		conn, err := pgx.Connect(ctx, s.admin.String())
+		if err == nil {
+			return conn.Close(ctx)
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+			continue
+		case <-ended:
+		case <-ctx.Done():
+			_ = p.stop(syscall.SIGQUIT)
+		}
+		text, _ := os.ReadFile(log.Name())
+		return fmt.Errorf("%w\n%s", err, text)
+	}
+}
+
+// stop ends the process with a signal and waits for it.
+func (p *process) stop(signal os.Signal) error {
+	if p.command == nil {
+		return nil
+	}
+	_ = p.command.Process.Signal(signal) // it may have ended by itself
+	select {
+	case <-p.ended:
+		p.command = nil
+		return nil
+	case <-time.After(patience):
+		_ = p.command.Process.Kill()
+		return fmt.Errorf("not after %v", patience)
+	}
+}
+
+// URI returns how a user connects: postgres://user:password@host:port/database. An empty user is the superuser, an empty
+// database the one that the superuser connects to.
+func (s *Server) URI(user, password, database string) string {
+	uri := s.admin
+	if user != "" {
+		uri.User = url.UserPassword(user, password)
+	}
+	if database != "" {
+		uri.Path = "/" + database
+	}
+	return uri.String()
+}
+
+// Addr returns host:port.
+func (s *Server) Addr() string { return s.admin.Host }
+
+// Admin returns the name and the password of the superuser.
+func (s *Server) Admin() (user, password string) {
+	password, _ = s.admin.User.Password()
+	return s.admin.User.Username(), password
+}
+
+// Exec runs statements as the superuser, each by itself.
+func (s *Server) Exec(t testing.TB, statements ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, s.admin.String())
+	if err != nil {
+		t.Fatalf("connecting as the superuser: %v", err)
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	for _, statement := range statements {
+		if _, err := conn.Exec(ctx, statement); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+	}
+}
+
+// Stop stops a server that is the test's own: connections are closed. Nothing happens if it is stopped already.
+func (s *Server) Stop(t testing.TB) {
+	t.Helper()
+	if s.own == nil {
+		t.Fatalf("the server that %s names is not stopped: ask for Options.Own", Variable)
+	}
+	if err := s.own.stop(os.Interrupt); err != nil {
+		t.Fatalf("PostgreSQL did not end: %v", err)
+	}
+}
+
+// Restart stops the server if it runs, and starts it at the same address.
+func (s *Server) Restart(t testing.TB) {
+	t.Helper()
+	s.Stop(t)
+	if err := s.start(); err != nil {
+		t.Fatalf("PostgreSQL did not start again: %v", err)
+	}
+}
