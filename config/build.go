@@ -14,6 +14,7 @@ import (
 
 	"github.com/parley-backend/parley"
 	"github.com/parley-backend/parley/credential"
+	"github.com/parley-backend/parley/credential/disk"
 	"github.com/parley-backend/parley/credential/source/env"
 	"github.com/parley-backend/parley/credential/source/exec"
 	"github.com/parley-backend/parley/credential/source/file"
@@ -43,6 +44,7 @@ type Built struct {
 	databaseURI    string
 	dataDir        string
 	lastKnownGood  bool
+	revocations    *disk.Revocations // from OpenKeys on
 }
 
 // Build makes a configuration of the options. All problems are found and joined into the error, each a [Problem].

@@ -37,6 +37,7 @@ func (b *Built) lookAtKeys() error {
 }
 
 func (b *Built) remember(folder *disk.Folder) {
+	b.revocations = folder.Revocations
 	all := make(map[string]credential.Config, len(b.Config.Credentials))
 	for name, cfg := range b.Config.Credentials {
 		cfg.InstallKey, cfg.Store = folder.InstallKey, folder.Revocations

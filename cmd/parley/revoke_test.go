@@ -58,3 +58,37 @@ func TestI2RevokeThenKill(t *testing.T) {
 		p.end()
 	}
 }
+
+// TestI2RevokedByAnotherProcess revokes by one of two processes on one data folder: the other refuses the key without a restart.
+func TestI2RevokedByAnotherProcess(t *testing.T) {
+	t.Parallel()
+	const stolen, fresh = "stolen-master-key-of-the-two-processes", "fresh-master-key-of-the-two-processes"
+	dir := t.TempDir()
+	path := filepath.Join(dir, "master")
+	write(t, path, stolen)
+	args := []string{"--appId=" + appID, "--masterKey=file://" + path, "--dataDir=" + filepath.Join(dir, "data")}
+	one, two := startServer(t, dir, args...), startServer(t, dir, args...)
+	defer one.end()
+	defer two.end()
+	with := func(key string) []string { return []string{"X-Parse-Master-Key", key} }
+	write(t, path, fresh)
+	for _, p := range []*process{one, two} {
+		p.await("the new key", func() bool {
+			a, err := p.try(http.MethodGet, "/schemas", "", with(fresh)...)
+			return err == nil && a.status == http.StatusOK
+		})
+		p.do(http.StatusOK, http.MethodGet, "/schemas", "", with(stolen)...) // in its overlap
+	}
+	var old string
+	for _, v := range one.do(http.StatusOK, http.MethodGet, "/keys", "", with(fresh)...).body["results"].([]any)[0].(map[string]any)["versions"].([]any) {
+		if version := v.(map[string]any); version["state"] == "previous" {
+			old = version["id"].(string)
+		}
+	}
+	one.do(http.StatusOK, http.MethodPost, "/keys/masterKey/revoke", `{"version":"`+old+`"}`, with(fresh)...)
+	one.do(http.StatusForbidden, http.MethodGet, "/schemas", "", with(stolen)...)
+	two.await("the other process to refuse the key", func() bool {
+		a, err := two.try(http.MethodGet, "/schemas", "", with(stolen)...)
+		return err == nil && a.status == http.StatusForbidden
+	})
+}

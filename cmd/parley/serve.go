@@ -109,6 +109,7 @@ func serve(env environment, built *config.Built, generated config.Generated, log
 	defer cancel()
 	var aside sync.WaitGroup
 	defer aside.Wait()
+	aside.Go(func() { built.Follow(ctx, server.Credentials(), log) })
 	if built.MetricsAddress != "" {
 		l, err := net.Listen("tcp", built.MetricsAddress)
 		if err != nil {

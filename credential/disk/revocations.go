@@ -10,12 +10,13 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/parley-backend/parley/credential"
 )
 
-// Revocations is a credential.Store in one file. Several processes may share the file: a write takes in what the others wrote.
-// A process that runs does not notice what another one revokes; it does when it starts.
+// Revocations is a credential.Store in one file. Several processes may share the file: a write takes in what the others wrote,
+// and Follow tells a process that runs what another one revokes.
 type Revocations struct {
 	mu   sync.Mutex
 	file sealed
@@ -117,4 +118,42 @@ func (r *Revocations) Save(ctx context.Context, name string, tombstone credentia
 		return credential.Errorf(credential.Unavailable, "%s", err)
 	}
 	return nil
+}
+
+// Follow looks at the file at once and then every so often, until ctx ends, and hands on each revocation that is in it when it has changed; known
+// ones come again. A file that cannot be read is told to failed, once until it can be.
+func (r *Revocations) Follow(ctx context.Context, every time.Duration, revoked func(ctx context.Context, name string, t credential.Tombstone), failed func(error)) {
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	var last os.FileInfo
+	told := false
+	for {
+		info, err := os.Stat(r.file.path)
+		if err == nil && (last == nil || !os.SameFile(last, info) || !last.ModTime().Equal(info.ModTime()) || last.Size() != info.Size()) {
+			if err = r.each(ctx, revoked); err == nil {
+				last = info
+			}
+		}
+		if err != nil && !told {
+			failed(err)
+		}
+		told = err != nil
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+func (r *Revocations) each(ctx context.Context, revoked func(ctx context.Context, name string, t credential.Tombstone)) error {
+	r.mu.Lock()
+	all, err := r.read()
+	r.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		for _, t := range all[name] {
+			revoked(ctx, name, t)
+		}
+	}
+	return err
 }
