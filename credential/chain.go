@@ -55,10 +55,13 @@ func (i Info) place() string {
 
 func (c *chain) Info() Info { return c.info }
 
+// parts marks a chain for ask: each of its sources has an instance of its own.
+func (c *chain) parts() []Source { return c.sources }
+
 // chainInfo describes the chain by the places of its sources, and behaves like the first.
 func chainInfo(sources []Source) Info {
 	first := sources[0].Info()
-	info := Info{Scheme: "chain", Immutable: true, Monotonic: first.Monotonic, Uncached: first.Uncached}
+	info := Info{Scheme: "chain", Immutable: true, Instance: first.Instance, Monotonic: first.Monotonic, Uncached: first.Uncached}
 	var places []string
 	for _, s := range sources {
 		one := s.Info()
@@ -108,7 +111,7 @@ func (c *chain) ask(ctx context.Context, s Source, after int) (Payload, error) {
 		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/time.Duration(after+1))
 		defer cancel()
 	}
-	return s.Fetch(ctx)
+	return ask(ctx, s)
 }
 
 // final reports whether an error is an answer: the store is well and says what is the matter with the secret.

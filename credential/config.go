@@ -25,6 +25,9 @@ const (
 	missRemembered   = 1024
 	defaultNegTTL    = 10 * time.Second
 	refusedEvery     = 10 * time.Second // one refetch per so long for a refused generation
+	refusedBurst     = 3                // and so many at once for any number of generations
+	leaseFrom        = 0.65             // refresh ahead of the end of a presented value at U[0.65, 0.80] of its lease
+	leaseTo          = 0.80
 	maxValue         = 64 << 10         // bytes of one payload
 	weakLength       = 16
 	deadRemembered   = 16 // retired versions that are still recognised, to tell retired from unknown
@@ -165,6 +168,32 @@ type Config struct {
 	// monotonic clock.
 	Wall func() time.Time
 }
+
+// terms are a Config and what follows from it. A Credential replaces them as a whole.
+type terms struct {
+	Config
+	info   Info
+	timing timing
+}
+
+// terms returns the terms of a Config that is in order.
+func (c *Config) terms() *terms {
+	t := &terms{Config: *c, info: c.Source.Info()}
+	t.timing = c.timing(t.info)
+	if t.Previous == 0 {
+		t.Previous = defaultPrevious
+	}
+	return t
+}
+
+// cfg returns the options that hold now. Who needs several at one moment keeps what it returned.
+func (c *Credential) cfg() *Config { return &c.terms.Load().Config }
+
+// info describes the source that is read now.
+func (c *Credential) info() *Info { return &c.terms.Load().info }
+
+// timing returns the durations that hold now.
+func (c *Credential) timing() *timing { return &c.terms.Load().timing }
 
 // timing is a Config's durations after defaults.
 type timing struct {

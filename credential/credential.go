@@ -15,10 +15,7 @@ import (
 // one of them. It lives outside all request state; one goroutine keeps it fresh,
 // and any number of goroutines read from its snapshot without a lock.
 type Credential struct {
-	cfg        Config
-	info       Info
-	timing     timing
-	previous   int
+	terms      atomic.Pointer[terms]
 	installKey Secret
 	salt       [saltSize]byte
 	epoch      time.Time
@@ -41,6 +38,11 @@ type Credential struct {
 	health    health
 	fallback  string        // the place that supplied the set, when it is not the first of a Chain
 	ttl       time.Duration // with the store's hint
+	hint      time.Duration
+	source    uint64    // grows when Replace brings another source
+	replaced  time.Time // when it did, until the new source has answered
+	looping   bool
+	endWatch  context.CancelFunc
 	flight    *flight
 	again     bool          // fetch once more after the flight: something changed meanwhile
 	told      bool          // peers caused the flight: they know what it will find
@@ -80,13 +82,10 @@ func New(cfg Config) (*Credential, error) {
 	if cfg.Role == "" {
 		cfg.Role = cfg.Name
 	}
-	c := &Credential{cfg: cfg, info: cfg.Source.Info(), previous: cfg.Previous, installKey: cfg.InstallKey, epoch: time.Now(), wake: make(chan struct{}, 1)}
-	c.timing = cfg.timing(c.info)
-	c.ttl = c.timing.ttl
+	c := &Credential{installKey: cfg.InstallKey, epoch: time.Now(), wake: make(chan struct{}, 1)}
+	c.terms.Store(cfg.terms())
+	c.ttl = c.timing().ttl
 	c.ctx, c.cancel = context.WithCancel(context.Background())
-	if c.previous == 0 {
-		c.previous = defaultPrevious
-	}
 	if c.installKey.Len() == 0 {
 		random := make([]byte, 32)
 		_, _ = rand.Read(random) // never fails
@@ -107,7 +106,7 @@ func New(cfg Config) (*Credential, error) {
 
 // prepare loads the revocations and reads an immutable source.
 func (c *Credential) prepare() error {
-	ctx, cancel := context.WithTimeout(c.ctx, c.timing.fetchTimeout)
+	ctx, cancel := context.WithTimeout(c.ctx, c.timing().fetchTimeout)
 	defer cancel()
 	if err := c.loadRevoked(ctx); err != nil {
 		return err
@@ -116,11 +115,11 @@ func (c *Credential) prepare() error {
 	for _, warning := range c.lint() {
 		c.emit(Event{Kind: EventLint, Message: warning})
 	}
-	if !c.info.Immutable {
+	if !c.info().Immutable {
 		return nil
 	}
 	c.counters.fetches.Add(1)
-	payload, err := c.cfg.Source.Fetch(ctx)
+	payload, err := c.cfg().Source.Fetch(ctx)
 	c.mu.Lock()
 	began := c.now()
 	c.lastFetch = began.time()
@@ -130,26 +129,33 @@ func (c *Credential) prepare() error {
 	if failure != nil {
 		return failure
 	}
-	if !c.cfg.Present {
-		c.cfg.Source = nil // a literal's value need not stay in memory for our sake
-	}
+	c.forget()
 	return nil
+}
+
+// forget lets go of an immutable source that was read: a literal's value need not stay in memory for our sake.
+func (c *Credential) forget() {
+	if c.info().Immutable && !c.cfg().Present {
+		t := *c.terms.Load()
+		t.Source = nil
+		c.terms.Store(&t)
+	}
 }
 
 // lint returns what is configured and cannot have an effect.
 func (c *Credential) lint() []string {
-	warnings := slices.Clone(c.info.Warnings)
-	if c.info.Immutable && (c.cfg.TTL > 0 || c.cfg.Overlap > 0) {
-		warnings = append(warnings, "ttl and overlap have no effect: a "+c.info.Scheme+" source never changes while the process runs")
+	warnings := slices.Clone(c.info().Warnings)
+	if c.info().Immutable && (c.cfg().TTL > 0 || c.cfg().Overlap > 0) {
+		warnings = append(warnings, "ttl and overlap have no effect: a "+c.info().Scheme+" source never changes while the process runs")
 	}
-	if c.timing.overlap > 0 && c.timing.overlap < c.timing.ttl {
+	if c.timing().overlap > 0 && c.timing().overlap < c.timing().ttl {
 		warnings = append(warnings, "overlap is shorter than ttl: a replaced version may end before another node has noticed")
 	}
 	return warnings
 }
 
 // Name returns the name of the credential.
-func (c *Credential) Name() string { return c.cfg.Name }
+func (c *Credential) Name() string { return c.cfg().Name }
 
 // Start begins to fetch and, depending on Config.Startup, waits for material. Of
 // ctx it uses the end of that wait only; what runs in the background runs until
@@ -160,19 +166,14 @@ func (c *Credential) Start(ctx context.Context) error {
 	switch {
 	case c.state == stopped:
 		c.mu.Unlock()
-		return Errorf(Misconfigured, "started after it was stopped").about(c.cfg.Name)
-	case c.state == running || c.info.Immutable:
+		return Errorf(Misconfigured, "started after it was stopped").about(c.cfg().Name)
+	case c.state == running || c.info().Immutable:
 		c.state = running
 		c.mu.Unlock()
 		return nil
 	}
 	c.state = running
-	c.work.Add(1)
-	go c.run()
-	if watcher, ok := c.cfg.Source.(Watcher); ok {
-		c.work.Add(1)
-		go c.watch(watcher)
-	}
+	c.background()
 	c.mu.Unlock()
 	c.emit(Event{Kind: EventStarted})
 	if err := c.begin(ctx); err != nil {
@@ -182,18 +183,37 @@ func (c *Credential) Start(ctx context.Context) error {
 	return nil
 }
 
+// background starts what keeps the credential up to date, or has it follow another source. c.mu is held.
+func (c *Credential) background() {
+	if !c.looping {
+		c.looping = true
+		c.work.Add(1)
+		go c.run()
+	}
+	if c.endWatch != nil {
+		c.endWatch()
+		c.endWatch = nil
+	}
+	if watcher, ok := c.cfg().Source.(Watcher); ok {
+		var ctx context.Context
+		ctx, c.endWatch = context.WithCancel(c.ctx)
+		c.work.Add(1)
+		go c.watch(ctx, watcher)
+	}
+}
+
 // begin carries out the startup policy.
 func (c *Credential) begin(ctx context.Context) error {
-	if c.cfg.Startup == Lazy {
+	if c.cfg().Startup == Lazy {
 		return nil
 	}
-	deadline, cancel := context.WithTimeout(ctx, c.timing.startupWait)
+	deadline, cancel := context.WithTimeout(ctx, c.timing().startupWait)
 	defer cancel()
 	for failure := c.await(deadline, false, minGap); ; {
 		if failure == nil || failure.Class == Misconfigured {
 			return failure.orNil()
 		}
-		if c.cfg.Startup == Degraded {
+		if c.cfg().Startup == Degraded {
 			return ctx.Err()
 		}
 		if (failure.Class == Unavailable || failure.Class == Denied) && c.trusts() {
@@ -239,11 +259,12 @@ func (e *Error) orNil() error {
 func (c *Credential) Stop() {
 	c.mu.Lock()
 	was := c.state
+	told := c.looping
 	c.state = stopped
 	c.cancel() // under the lock: launch starts no goroutine after it
 	c.mu.Unlock()
 	c.work.Wait()
-	if was == running && !c.info.Immutable {
+	if was == running && told {
 		c.emit(Event{Kind: EventStopped})
 	}
 }
@@ -251,7 +272,7 @@ func (c *Credential) Stop() {
 // Refresh fetches now and returns how it went. The reading begins after Refresh was
 // called: what was stored before the call is seen.
 func (c *Credential) Refresh(ctx context.Context) error {
-	if c.info.Immutable {
+	if c.info().Immutable {
 		return nil
 	}
 	return c.await(ctx, true, pushGap).orNil()
@@ -302,17 +323,17 @@ func (c *Credential) Revoke(ctx context.Context, versionID string) error {
 	}
 	c.mu.Unlock()
 	if target == nil {
-		return Errorf(Missing, "no such version").about(c.cfg.Name)
+		return Errorf(Missing, "no such version").about(c.cfg().Name)
 	}
 	tombstone := Tombstone{VersionID: target.id, Mark: hex.EncodeToString(target.mark[:]), Revoked: c.now().time().UTC()}
-	if c.cfg.Store != nil {
-		if err := c.cfg.Store.Save(ctx, c.cfg.Name, tombstone); err != nil {
-			return asError(err).about(c.cfg.Name)
+	if c.cfg().Store != nil {
+		if err := c.cfg().Store.Save(ctx, c.cfg().Name, tombstone); err != nil {
+			return asError(err).about(c.cfg().Name)
 		}
 	}
 	c.refuse(tombstone)
-	if c.cfg.Peers != nil {
-		c.cfg.Peers.Revoked(c.cfg.Name, tombstone)
+	if c.cfg().Peers != nil {
+		c.cfg().Peers.Revoked(c.cfg().Name, tombstone)
 	}
 	return nil
 }
@@ -321,11 +342,11 @@ func (c *Credential) Revoke(ctx context.Context, versionID string) error {
 // instance. It holds at once; that it is durable here, too, is what a nil error says. The
 // version need not be known here yet.
 func (c *Credential) Revoked(ctx context.Context, tombstone Tombstone) error {
-	if !c.refuse(tombstone) || c.cfg.Store == nil {
+	if !c.refuse(tombstone) || c.cfg().Store == nil {
 		return nil
 	}
-	if err := c.cfg.Store.Save(ctx, c.cfg.Name, tombstone); err != nil {
-		return asError(err).about(c.cfg.Name)
+	if err := c.cfg().Store.Save(ctx, c.cfg().Name, tombstone); err != nil {
+		return asError(err).about(c.cfg().Name)
 	}
 	return nil
 }
@@ -350,7 +371,7 @@ func (c *Credential) refuse(tombstone Tombstone) bool {
 	c.revoked = append(c.revoked, tombstone)
 	before := c.snap.Load()
 	next, changes := before.end(Revoked, c.now(), c.isRevoked)
-	_ = c.cfg.Set.claim(c, next.live) // fewer than before: cannot collide
+	_ = c.cfg().Set.claim(c, next.live) // fewer than before: cannot collide
 	after := before.with(next, len(changes) > 0)
 	c.snap.Store(after)
 	events := c.tell(after, changes)
@@ -361,12 +382,12 @@ func (c *Credential) refuse(tombstone Tombstone) bool {
 }
 
 func (c *Credential) loadRevoked(ctx context.Context) error {
-	if c.cfg.Store == nil {
+	if c.cfg().Store == nil {
 		return nil
 	}
-	tombstones, err := c.cfg.Store.Load(ctx, c.cfg.Name)
+	tombstones, err := c.cfg().Store.Load(ctx, c.cfg().Name)
 	if err != nil {
-		return asError(err).about(c.cfg.Name)
+		return asError(err).about(c.cfg().Name)
 	}
 	c.revoked = tombstones
 	return nil

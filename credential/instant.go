@@ -13,8 +13,8 @@ type instant struct {
 func (c *Credential) now() instant {
 	now := time.Now()
 	at := instant{mono: now.Sub(c.epoch)}
-	if c.cfg.Wall != nil {
-		now = c.cfg.Wall()
+	if c.cfg().Wall != nil {
+		now = c.cfg().Wall()
 	}
 	at.wall = now.UnixNano()
 	return at

@@ -53,7 +53,7 @@ type remembered struct {
 // remembers reports whether readings are kept: neither what is presented, of which the value would be needed, nor what cannot
 // change.
 func (c *Credential) remembers() bool {
-	return c.cfg.LastGood != nil && !c.cfg.Present && !c.info.Immutable
+	return c.cfg().LastGood != nil && !c.cfg().Present && !c.info().Immutable
 }
 
 // loadLastGood gets the last good reading ready. Whatever is wrong with it, it is a reading less and no failure.
@@ -64,18 +64,18 @@ func (c *Credential) loadLastGood(ctx context.Context) {
 	ignored := func(why string) {
 		c.emit(Event{Kind: EventLint, Message: "the last good reading on disk is not used: " + why})
 	}
-	l, err := c.cfg.LastGood.LoadLastGood(ctx, c.cfg.Name)
+	l, err := c.cfg().LastGood.LoadLastGood(ctx, c.cfg().Name)
 	if err != nil {
 		ignored(asError(err).Reason)
 		return
 	}
-	if l == nil || l.Source != c.info.place() {
+	if l == nil || l.Source != c.info().place() {
 		return
 	}
 	at := c.now()
 	elapsed := at.time().Sub(l.Read)
 	r := &remembered{set: &set{}, fresh: max(min(c.lifetime(0), l.TTL), 2*minGap)}
-	r.trusted = r.fresh + c.timing.staleMax
+	r.trusted = r.fresh + c.timing().staleMax
 	switch {
 	case elapsed < -skew:
 		ignored("it was read in the future of this clock")
@@ -127,13 +127,13 @@ func (c *Credential) recall(at instant) *set {
 // from when it was read, and it is trusted no longer than if the process had never stopped. c.mu is held.
 func (c *Credential) fallBack(at instant, failure *Error) []Event {
 	snap := c.snap.Load()
-	silent := failure.Class == Unavailable || failure.Class == Denied || failure.Class == Missing && c.cfg.OnMissing == Retain
+	silent := failure.Class == Unavailable || failure.Class == Denied || failure.Class == Missing && c.cfg().OnMissing == Retain
 	if snap.known || c.lastGood == nil || !silent {
 		return nil
 	}
 	now, r := c.recall(at), c.lastGood
 	c.lastGood = nil
-	if err := c.cfg.Set.claim(c, now.live); err != nil {
+	if err := c.cfg().Set.claim(c, now.live); err != nil {
 		return []Event{{Kind: EventLint, Message: "the last good reading on disk is not used: " + asError(err).Reason}}
 	}
 	placed := snap.with(now, true)
@@ -159,7 +159,7 @@ func (c *Credential) keep(snap *snapshot, ended bool) {
 	if c.kept != nil && c.kept.generation == snap.generation && snap.read.since(c.kept.read) < keepEvery {
 		return
 	}
-	reading := LastGood{Source: c.info.place(), Read: snap.read.time().UTC(), TTL: snap.fresh, Salt: c.salt[:]}
+	reading := LastGood{Source: c.info().place(), Read: snap.read.time().UTC(), TTL: snap.fresh, Salt: c.salt[:]}
 	if !snap.known {
 		reading.Read = c.now().time().UTC()
 	}
@@ -168,9 +168,9 @@ func (c *Credential) keep(snap *snapshot, ended bool) {
 			reading.Versions = append(reading.Versions, list[i].lastGood())
 		}
 	}
-	ctx, cancel := context.WithTimeout(c.ctx, c.timing.fetchTimeout)
+	ctx, cancel := context.WithTimeout(c.ctx, c.timing().fetchTimeout)
 	defer cancel()
-	err := c.cfg.LastGood.SaveLastGood(ctx, c.cfg.Name, reading)
+	err := c.cfg().LastGood.SaveLastGood(ctx, c.cfg().Name, reading)
 	if err != nil && !c.unkept && c.ctx.Err() == nil {
 		c.emit(Event{Kind: EventLint, Message: "the last good reading cannot be kept for the next start: " + asError(err).Reason})
 	}

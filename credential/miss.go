@@ -10,7 +10,7 @@ import (
 // is empty or expired, an on-demand source has rested, or the key is unknown
 // because it was rotated a moment ago.
 func (c *Credential) insist(ctx context.Context, d *Decision, presented string) {
-	if c.timing.onDemand && d.Stale && d.Reason != ReasonExpired && !c.suspect.Load() {
+	if c.timing().onDemand && d.Stale && d.Reason != ReasonExpired && !c.suspect.Load() {
 		wait, cancel := context.WithTimeout(ctx, missWait)
 		c.await(wait, false, minGap)
 		cancel()
@@ -22,7 +22,7 @@ func (c *Credential) insist(ctx context.Context, d *Decision, presented string) 
 		}
 		c.decide(d, presented)
 	}
-	if d.Reason == ReasonUnknown && !c.cfg.NoMissRefresh {
+	if d.Reason == ReasonUnknown && !c.cfg().NoMissRefresh {
 		wait, cancel := context.WithTimeout(ctx, missWait)
 		defer cancel()
 		c.lookAgain(wait, d, presented)
@@ -81,7 +81,7 @@ func (c *Credential) lookAgain(ctx context.Context, d *Decision, presented strin
 		}
 		if !under {
 			if f.err == nil {
-				c.miss.remember(&sum, c.now().mono, c.timing.negativeTTL)
+				c.miss.remember(&sum, c.now().mono, c.timing().negativeTTL)
 			}
 			return
 		}

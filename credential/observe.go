@@ -66,6 +66,8 @@ const (
 	EventWeak                              // a value is short
 	EventLint                              // a configuration that cannot do what it seems to
 	EventFallback                          // not the first source of a Chain, but a fallback supplied the value
+	EventReplaced                          // Set.Replace: it reads from another source
+	EventWithdrawn                         // Set.Replace: it was removed; what was accepted before ends after the overlap
 	EventLastGood                          // the source does not answer at a cold start: the last good reading on disk is in use
 	EventStarted
 	EventStopped
@@ -104,6 +106,8 @@ var eventTable = [eventKinds]struct {
 	EventLint:         {"lint", slog.LevelWarn, "credential configuration"},
 	EventFallback:     {"fallback", slog.LevelWarn, "credential supplied by a fallback"},
 	EventLastGood:     {"last_good", slog.LevelWarn, "credential source does not answer: the last good reading on disk is in use"},
+	EventReplaced:     {"replaced", slog.LevelInfo, "credential reads from another source"},
+	EventWithdrawn:    {"withdrawn", slog.LevelWarn, "credential removed from the configuration"},
 	EventStarted:      {"started", slog.LevelDebug, "credential started"},
 	EventStopped:      {"stopped", slog.LevelDebug, "credential stopped"},
 }
@@ -158,12 +162,12 @@ func (o logObserver) Observe(e Event) {
 
 // emit hands events to the observer. The caller holds no lock.
 func (c *Credential) emit(events ...Event) {
-	if c.cfg.Observer == nil {
+	if c.cfg().Observer == nil {
 		return
 	}
 	for _, e := range events {
-		e.Time, e.Credential, e.Role, e.Source = c.now().time(), c.cfg.Name, c.cfg.Role, c.info
-		c.cfg.Observer.Observe(e)
+		e.Time, e.Credential, e.Role, e.Source = c.now().time(), c.cfg().Name, c.cfg().Role, *c.info()
+		c.cfg().Observer.Observe(e)
 	}
 }
 

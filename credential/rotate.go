@@ -62,7 +62,7 @@ type Rotation struct {
 // for the overlap. Without force it refuses while an earlier version is in its
 // overlap: clients that follow one rotation must not be overtaken by the next.
 func (c *Credential) Rotate(ctx context.Context, force bool) (Rotation, error) {
-	writer, ok := c.cfg.Source.(Writer) // nil for a literal that was read
+	writer, ok := c.cfg().Source.(Writer) // nil for a literal that was read
 	if !ok {
 		return Rotation{}, ErrNotWritable
 	}
@@ -88,7 +88,7 @@ func (c *Credential) Rotate(ctx context.Context, force bool) (Rotation, error) {
 		if _, ours := err.(*notWritable); ours {
 			return Rotation{}, err
 		}
-		return Rotation{}, asError(err).about(c.cfg.Name)
+		return Rotation{}, asError(err).about(c.cfg().Name)
 	}
 	if id == "" {
 		id = made.id
@@ -119,7 +119,7 @@ func (c *Credential) overlapping() (deadline time.Time, any bool) {
 // generate returns a new value that this credential accepts, and the version it will be.
 func (c *Credential) generate() (Secret, version, error) {
 	var text string
-	for length := max(generatedLength, c.cfg.MinLength); len(text) < length; {
+	for length := max(generatedLength, c.cfg().MinLength); len(text) < length; {
 		text += rand.Text()
 		text = text[:min(len(text), length)]
 	}
@@ -144,7 +144,7 @@ func (c *Credential) readBack(ctx context.Context, made *version) error {
 		}
 	}
 	if failure != nil {
-		return Errorf(Unavailable, "the new value was written, but not read back: %s", asError(failure).Reason).about(c.cfg.Name)
+		return Errorf(Unavailable, "the new value was written, but not read back: %s", asError(failure).Reason).about(c.cfg().Name)
 	}
-	return Errorf(Unavailable, "the new value was written, but not read back").about(c.cfg.Name)
+	return Errorf(Unavailable, "the new value was written, but not read back").about(c.cfg().Name)
 }

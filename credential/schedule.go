@@ -9,10 +9,12 @@ import (
 // A flight is one attempt to fetch, shared by everyone who wants one. There is at
 // most one per credential. Before it has begun it may wait for the minimum gap.
 type flight struct {
-	begun bool // the source has been asked; guarded by Credential.mu
-	hurry chan struct{}
-	done  chan struct{}
-	err   *Error // valid after done
+	source uint64 // Credential.source when it began; guarded by Credential.mu
+	begun  bool   // the source has been asked; guarded by Credential.mu
+	urgent bool   // an operator or the store wants it; guarded by Credential.mu
+	hurry  chan struct{}
+	done   chan struct{}
+	err    *Error // valid after done
 }
 
 // call is one call of Source.Fetch.
@@ -69,12 +71,12 @@ func (c *Credential) tick() time.Duration {
 // due reports whether a fetch should begin, and puts an on-demand source to rest
 // that nobody uses.
 func (c *Credential) due(at instant) bool {
-	if c.flight != nil {
+	if c.flight != nil || c.info().Immutable {
 		return false
 	}
 	snap := c.snap.Load()
 	next := time.Duration(c.nextAt.Load())
-	if c.timing.onDemand && snap.known && at.mono-time.Duration(c.lastUse.Load()) > idleAfter {
+	if c.timing().onDemand && snap.known && at.mono-time.Duration(c.lastUse.Load()) > idleAfter {
 		if next > 0 && at.mono >= next {
 			c.nextAt.Store(0)
 			c.resting.Store(true)
@@ -118,43 +120,81 @@ func (c *Credential) idleFor(at instant) time.Duration {
 // Jitter only ever makes a refresh earlier than the bound that was promised.
 func (c *Credential) plan(at, began instant) {
 	next := began.mono + jitter(refreshFrom, refreshTo, c.ttl)
+	if end, bounded := c.leaseEnd(began); bounded {
+		next = min(next, end)
+	}
 	if c.wanted > c.snap.Load().highest && c.wantTries < 5 {
 		next = at.mono + pushGap<<c.wantTries // notified, but not readable yet
 		c.wantTries++
 	} else {
 		c.wanted = 0
 	}
-	c.nextAt.Store(int64(max(next, began.mono+minGap, 1)))
+	if c.info().Immutable {
+		next = 0
+	} else {
+		next = max(next, began.mono+minGap, 1)
+	}
+	c.nextAt.Store(int64(next))
 }
 
-// planRetry sets the time of the next attempt after a failed one, backing off by
-// doubling up to min(60 s, ttl), and returns how long that is from now.
-//
-// The jitter is U[0.5,1], and U[0.75,1] at the cap: so an outage of an hour sees
-// fewer than 130 attempts, and a failing credential is asked for no more often than
-// a healthy one whose ttl is the cap.
-func (c *Credential) planRetry(at instant, retryAfter time.Duration) time.Duration {
-	limit := min(retryCap, c.ttl)
-	delay := retryBase << min(c.health.failures-1, 10)
-	wait := jitter(0.5, 1, delay)
-	if delay >= limit {
-		wait = jitter(0.75, 1, limit)
+// leaseEnd returns when the value that is presented must be asked for again because it
+// ends: at 0.80 of its lease at the latest, whatever the time to live. The lease
+// began when the store made the value, if it says when; after 0.80 of it, and if it
+// does not say, what is left of it counts.
+func (c *Credential) leaseEnd(began instant) (time.Duration, bool) {
+	v, has := c.snap.Load().current()
+	if !has || !v.notAfter.set || !c.cfg().Present {
+		return 0, false
 	}
-	wait = max(wait, min(retryAfter, retryAfterCap))
+	left := v.notAfter.left(began)
+	if left <= 0 {
+		return 0, false
+	}
+	next := jitter(leaseFrom, leaseTo, left)
+	if age := began.time().Sub(v.created); !v.created.IsZero() && age > 0 {
+		if rest := jitter(leaseFrom, leaseTo, age+left) - age; rest > 0 {
+			next = rest
+		}
+	}
+	return began.mono + next, true
+}
+
+// planRetry sets the time of the next attempt after a failed one, backing off up to
+// min(60 s, ttl), and returns how long that is from now.
+func (c *Credential) planRetry(at instant, failure *Error) time.Duration {
+	wait := backOff(c.health.failures, min(retryCap, c.ttl), failure.RetryAfter)
+	if failure.held { // the attempt is everybody's
+		wait = failure.RetryAfter
+	}
 	c.nextAt.Store(int64(at.mono + wait))
 	return wait
 }
 
+// backOff returns the wait after so many failures in a row: doubling up to limit, and
+// no shorter than the store wished.
+//
+// The jitter is U[0.5,1], and U[0.75,1] at the cap: so an outage of an hour sees
+// fewer than 130 attempts, and a failing credential is asked for no more often than
+// a healthy one whose ttl is the cap.
+func backOff(failures int, limit, retryAfter time.Duration) time.Duration {
+	delay := retryBase << min(failures-1, 10)
+	wait := jitter(0.5, 1, delay)
+	if delay >= limit {
+		wait = jitter(0.75, 1, limit)
+	}
+	return max(wait, min(retryAfter, retryAfterCap))
+}
+
 // lifetime returns the time to live with the store's hint.
 func (c *Credential) lifetime(hint time.Duration) time.Duration {
-	ttl := c.timing.ttl
+	ttl := c.timing().ttl
 	if hint > 0 && hint < ttl {
 		ttl = hint
 	}
-	if c.cfg.MaxTTL > 0 {
-		ttl = min(ttl, c.cfg.MaxTTL)
+	if c.cfg().MaxTTL > 0 {
+		ttl = min(ttl, c.cfg().MaxTTL)
 	}
-	return max(ttl, c.cfg.MinTTL, minGap)
+	return max(ttl, c.cfg().MinTTL, minGap)
 }
 
 func jitter(from, to float64, of time.Duration) time.Duration {
@@ -165,15 +205,16 @@ func jitter(from, to float64, of time.Duration) time.Duration {
 // gap after the latest fetch. c.mu is held.
 func (c *Credential) launch(gap time.Duration) *flight {
 	if f := c.flight; f != nil {
+		f.urgent = f.urgent || gap < minGap
 		if !f.begun && gap < minGap && f.hurry != nil {
 			close(f.hurry)
 			f.hurry = nil
 		}
 		return f
 	}
-	f := &flight{hurry: make(chan struct{}), done: make(chan struct{})}
+	f := &flight{urgent: gap < minGap, hurry: make(chan struct{}), done: make(chan struct{})}
 	if c.ctx.Err() != nil {
-		f.err = &Error{Class: Unavailable, Reason: "stopped", Subject: c.cfg.Name, cause: context.Canceled}
+		f.err = &Error{Class: Unavailable, Reason: "stopped", Subject: c.cfg().Name, cause: context.Canceled}
 		close(f.done)
 		return f
 	}
@@ -199,28 +240,33 @@ func (c *Credential) fly(f *flight, delay time.Duration, hurry <-chan struct{}) 
 		}
 		timer.Stop()
 	}
+	leave := c.cfg().Set.instance(c.info().Instance).place(c.ctx)
 	c.mu.Lock()
-	f.begun = true
+	f.begun, f.source = true, c.source
+	urgent := f.urgent
 	began := c.now()
 	c.lastStart, c.fetched, c.lastFetch = began.mono, true, began.time()
 	hung := c.hung != nil
 	c.mu.Unlock()
 	if hung {
+		leave()
 		c.land(f, began, result{err: Errorf(Unavailable, "a fetch that ignored its time-out has not returned yet")})
 		return
 	}
 	c.counters.fetches.Add(1)
-	c.land(f, began, c.fetch())
+	r := c.fetch(asking{set: c.cfg().Set, urgent: urgent})
+	leave()
+	c.land(f, began, r)
 }
 
 // fetch calls the source and returns after the time-out at the latest, whatever
 // the source does. A call that ignores its context is left behind; no other call
 // is made until it has returned, so there is never more than one.
-func (c *Credential) fetch() result {
-	ctx, cancel := context.WithTimeout(c.ctx, c.timing.fetchTimeout)
+func (c *Credential) fetch(how asking) result {
+	ctx, cancel := context.WithTimeout(c.ctx, c.timing().fetchTimeout)
 	defer cancel()
 	this := &call{result: make(chan result, 1)}
-	go c.call(ctx, this)
+	go c.call(how.with(ctx), this)
 	select {
 	case r := <-this.result:
 		return r
@@ -264,7 +310,7 @@ func (c *Credential) call(ctx context.Context, this *call) {
 			c.kick()
 		}
 	}()
-	payload, err := c.cfg.Source.Fetch(ctx)
+	payload, err := ask(ctx, c.cfg().Source)
 	r = result{payload: payload, err: err}
 }
 
@@ -274,8 +320,10 @@ func (c *Credential) land(f *flight, began instant, r result) {
 	var events []Event
 	before := c.snap.Load()
 	c.lastTook = c.now().mono - began.mono
-	if r.err != nil && c.ctx.Err() != nil { // stopping is not a failure of the source
-		f.err = asError(c.ctx.Err()).about(c.cfg.Name)
+	if f.source != c.source { // it was replaced meanwhile, by one that was read
+		f.err = nil
+	} else if r.err != nil && c.ctx.Err() != nil { // stopping is not a failure of the source
+		f.err = asError(c.ctx.Err()).about(c.cfg().Name)
 	} else {
 		f.err, events = c.absorb(began, r.payload, r.err)
 	}
@@ -293,10 +341,10 @@ func (c *Credential) land(f *flight, began instant, r result) {
 	close(f.done)
 	c.kick()
 	c.changed(before, after)
-	if c.cfg.Peers != nil && !told && before.known && after.generation != before.generation {
-		c.cfg.Peers.Changed(c.cfg.Name, Notice{Number: after.highest})
+	if c.cfg().Peers != nil && !told && before.known && after.generation != before.generation {
+		c.cfg().Peers.Changed(c.cfg().Name, Notice{Number: after.highest})
 	}
-	c.keep(after, f.err != nil && (f.err.Class == Gone || f.err.Class == Missing && c.cfg.OnMissing == Drop))
+	c.keep(after, f.err != nil && (f.err.Class == Gone || f.err.Class == Missing && c.cfg().OnMissing == Drop))
 }
 
 // await waits for a flight. With newer it is one that begins after the call, so
@@ -310,7 +358,7 @@ func (c *Credential) await(ctx context.Context, newer bool, gap time.Duration) *
 		select {
 		case <-f.done:
 		case <-ctx.Done():
-			return asError(ctx.Err()).about(c.cfg.Name)
+			return asError(ctx.Err()).about(c.cfg().Name)
 		}
 		if !under || !newer {
 			return f.err
@@ -339,22 +387,22 @@ func (c *Credential) lastFailure() error {
 }
 
 // watch keeps a Watcher watching until Stop.
-func (c *Credential) watch(w Watcher) {
+func (c *Credential) watch(ctx context.Context, w Watcher) {
 	defer c.work.Done()
-	for failures := 0; c.ctx.Err() == nil; failures++ {
+	for failures := 0; ctx.Err() == nil; failures++ {
 		began := time.Now()
-		err := c.watchOnce(w)
-		if c.ctx.Err() != nil {
+		err := c.watchOnce(ctx, w)
+		if ctx.Err() != nil {
 			return
 		}
 		if time.Since(began) > retryCap {
 			failures = 0
 		}
-		c.emit(Event{Kind: EventWatchLost, Err: asError(err).about(c.cfg.Name), Class: asError(err).Class})
+		c.emit(Event{Kind: EventWatchLost, Err: asError(err).about(c.cfg().Name), Class: asError(err).Class})
 		timer := time.NewTimer(jitter(0.5, 1, min(retryCap, retryBase<<min(failures, 10))))
 		select {
 		case <-timer.C:
-		case <-c.ctx.Done():
+		case <-ctx.Done():
 			timer.Stop()
 		}
 	}
@@ -362,7 +410,7 @@ func (c *Credential) watch(w Watcher) {
 
 // watchOnce calls Watch and survives what it does. One that ignores its context is
 // left behind.
-func (c *Credential) watchOnce(w Watcher) error {
+func (c *Credential) watchOnce(ctx context.Context, w Watcher) error {
 	ended := make(chan error, 1)
 	go func() {
 		var err error = Errorf(Unavailable, "the watcher panicked")
@@ -370,14 +418,14 @@ func (c *Credential) watchOnce(w Watcher) error {
 			_ = recover() // its text may quote the secret
 			ended <- err
 		}()
-		if err = w.Watch(c.ctx, func(n Notice) { c.noticed(n, false) }); err == nil {
+		if err = w.Watch(ctx, func(n Notice) { c.noticed(n, false) }); err == nil {
 			err = Errorf(Unavailable, "the watcher returned")
 		}
 	}()
 	select {
 	case err := <-ended:
 		return err
-	case <-c.ctx.Done():
+	case <-ctx.Done():
 	}
 	grace := time.NewTimer(abandonGrace)
 	defer grace.Stop()
@@ -385,13 +433,13 @@ func (c *Credential) watchOnce(w Watcher) error {
 	case <-ended:
 	case <-grace.C:
 	}
-	return c.ctx.Err()
+	return ctx.Err()
 }
 
 // Noticed is told by a peer that the secret may have changed: it is read again, soon and
 // together with what else asked for it. It does not wait.
 func (c *Credential) Noticed(n Notice) {
-	if !c.info.Immutable {
+	if !c.info().Immutable {
 		c.noticed(n, true)
 	}
 }
@@ -403,7 +451,7 @@ func (c *Credential) noticed(n Notice, peer bool) {
 	if c.state != running {
 		return
 	}
-	if c.cfg.Startup == Lazy && !c.fetched {
+	if c.cfg().Startup == Lazy && !c.fetched {
 		return
 	}
 	if n.Number > 0 {

@@ -13,9 +13,18 @@ import (
 // holders everything. A reading that breaks this rule is refused as Invalid. A
 // Set also starts, stops and lists its members. The zero Set is ready for use.
 type Set struct {
+	replacing sync.Mutex // held by Replace
+
 	mu      sync.Mutex
 	key     []byte
 	members []member
+	stores  instances
+}
+
+// claim is what a credential is about to accept.
+type claim struct {
+	*Credential
+	live []version
 }
 
 type member struct {
@@ -43,8 +52,8 @@ func (s *Set) join(c *Credential) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, m := range s.members {
-		if m.cfg.Name == c.cfg.Name {
-			return Errorf(Misconfigured, "a second credential of that name").about(c.cfg.Name)
+		if m.cfg().Name == c.cfg().Name {
+			return Errorf(Misconfigured, "a second credential of that name").about(c.cfg().Name)
 		}
 	}
 	s.members = append(s.members, member{Credential: c})
@@ -62,40 +71,58 @@ func (s *Set) leave(c *Credential) {
 }
 
 // claim replaces what c holds by the live versions, all or nothing.
-func (s *Set) claim(c *Credential, live []version) error {
+func (s *Set) claim(c *Credential, live []version) error { return s.claimAll(claim{c, live}) }
+
+// claimAll replaces what several credentials hold, all or nothing.
+func (s *Set) claimAll(all ...claim) error {
 	if s == nil {
 		return nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	after := slices.Clone(s.members)
+	for _, one := range all {
+		if i := slices.IndexFunc(after, func(m member) bool { return m.Credential == one.Credential }); i >= 0 {
+			after[i].claims = marks(one.live)
+		}
+	}
+	for _, one := range all {
+		claims := marks(one.live)
+		for _, m := range after {
+			if m.Credential == one.Credential || m.cfg().Role == one.cfg().Role {
+				continue
+			}
+			if slices.ContainsFunc(m.claims, func(d digest) bool { return slices.Contains(claims, d) }) {
+				return Errorf(Invalid, "equal to the value of %s", m.Name()).about(one.Name())
+			}
+		}
+	}
+	s.members = after
+	return nil
+}
+
+// marks are the digests of versions that are compared. What was recalled from disk has no claim, but the mark: of credentials with
+// one install key that is as good.
+func marks(live []version) []digest {
 	var claims []digest
-	for i := range live { // what was recalled from disk has no claim, but the mark: of credentials with one install key that is as good
+	for i := range live {
 		if live[i].claim != (digest{}) {
 			claims = append(claims, live[i].claim)
 		}
 		claims = append(claims, live[i].mark)
 	}
-	own := -1
-	for i, m := range s.members {
-		if m.Credential == c {
-			own = i
-			continue
-		}
-		if m.cfg.Role == c.cfg.Role {
-			continue
-		}
-		if slices.ContainsFunc(m.claims, func(d digest) bool { return slices.Contains(claims, d) }) {
-			return Errorf(Invalid, "equal to the value of %s", m.cfg.Name)
-		}
-	}
-	if own >= 0 {
-		s.members[own].claims = claims
-	}
-	return nil
+	return claims
 }
 
-// All returns the members in the order in which they were made.
+// All returns the members in the order in which they were made, without those that were withdrawn and accept nothing any more.
 func (s *Set) All() []*Credential {
+	return slices.DeleteFunc(s.everyone(), func(c *Credential) bool {
+		snap := c.snap.Load()
+		return snap.withdrawn && len(snap.live) == 0
+	})
+}
+
+func (s *Set) everyone() []*Credential {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all := make([]*Credential, len(s.members))
@@ -105,10 +132,20 @@ func (s *Set) All() []*Credential {
 	return all
 }
 
+// lookup returns the member of that name, withdrawn or not.
+func (s *Set) lookup(name string) *Credential {
+	for _, c := range s.everyone() {
+		if c.Name() == name {
+			return c
+		}
+	}
+	return nil
+}
+
 // Get returns the member of that name, nil if there is none.
 func (s *Set) Get(name string) *Credential {
 	for _, c := range s.All() {
-		if c.cfg.Name == name {
+		if c.cfg().Name == name {
 			return c
 		}
 	}
@@ -135,7 +172,7 @@ func (s *Set) Start(ctx context.Context) error {
 // Stop stops all members and returns when their goroutines have ended.
 func (s *Set) Stop() {
 	var group sync.WaitGroup
-	for _, c := range s.All() {
+	for _, c := range s.everyone() {
 		group.Go(c.Stop)
 	}
 	group.Wait()

@@ -18,6 +18,7 @@ type snapshot struct {
 	generation uint64  // grows with every change of the set
 	presented  uint64  // the generation in which the version to present last changed
 	known      bool    // has there ever been an answer
+	withdrawn  bool    // there is no source any more: what is live ends, nothing else is accepted
 	read       instant // when the reading began that confirmed the set
 	fresh      time.Duration
 	trusted    time.Duration // 0: for ever
@@ -53,8 +54,11 @@ func (snap *snapshot) with(s *set, changed bool) *snapshot {
 	before, had := snap.current()
 	if after, has := s.current(); had != has || before.digest != after.digest {
 		next.presented = generation
+		if has && after.usage != nil {
+			after.shown.Store(generation)
+		}
 	}
-	next.known, next.read, next.fresh, next.trusted = snap.known, snap.read, snap.fresh, snap.trusted
+	next.known, next.withdrawn, next.read, next.fresh, next.trusted = snap.known, snap.withdrawn, snap.read, snap.fresh, snap.trusted
 	return next
 }
 

@@ -65,17 +65,17 @@ func (c *Credential) absorb(began instant, p Payload, err error) (*Error, []Even
 			return nil, events
 		}
 	}
-	failure := asError(err).about(c.cfg.Name)
+	failure := asError(err).about(c.cfg().Name)
 	c.counters.failures.Add(1)
 	var events []Event
-	if failure.Class == Gone || failure.Class == Missing && c.cfg.OnMissing == Drop {
+	if failure.Class == Gone || failure.Class == Missing && c.cfg().OnMissing == Drop {
 		events = c.vanish(began, at)
 	}
 	events = append(events, c.fallBack(at, failure)...)
 	c.health.failures++
 	c.health.last = failure
 	c.suspect.Store(true)
-	wait := c.planRetry(at, failure.RetryAfter)
+	wait := c.planRetry(at, failure)
 	events = append(events, Event{Kind: EventFailed, Class: failure.Class, Err: failure, Attempt: c.health.failures, Next: wait})
 	return failure, append(events, c.announce(at)...)
 }
@@ -87,28 +87,44 @@ func (c *Credential) install(began, at instant, p Payload) ([]Event, error) {
 	if err != nil {
 		return nil, err
 	}
+	if lagging(incoming, snap.highest, c.info().Monotonic) {
+		return nil, Errorf(Unavailable, "an older version than the one known: the source lags")
+	}
+	next, changes := c.succeed(incoming, at, c.terms.Load(), c.replaced)
+	if err := c.cfg().Set.claim(c, next.live); err != nil {
+		return nil, err
+	}
+	return c.adopt(next, changes, began, p), nil
+}
+
+// succeed returns the set that follows what is accepted now. When moved is set, it is the time at which the credential began to
+// read from this source: what it accepted before goes by that, and the numbers of the source before mean nothing.
+func (c *Credential) succeed(incoming []version, at instant, t *terms, moved time.Time) (*set, []change) {
+	snap := c.snap.Load()
 	base := snap.set
 	if !snap.known && c.lastGood != nil { // what this node accepted before it stopped, it accepts for the overlap
 		base = c.recall(at)
 	}
-	if lagging(incoming, snap.highest, c.info.Monotonic) {
-		return nil, Errorf(Unavailable, "an older version than the one known: the source lags")
+	if !moved.IsZero() {
+		unnumbered := *base
+		unnumbered.highest = 0
+		base = &unnumbered
 	}
-	next, changes := base.follow(incoming, at, rules{overlap: c.timing.overlap, previous: c.previous, revoked: c.isRevoked})
-	if err := c.cfg.Set.claim(c, next.live); err != nil {
-		return nil, err
-	}
-	if v, has := next.current(); base != snap.set && len(changes) == 0 && has {
+	next, changes := base.follow(incoming, at, rules{overlap: t.timing.overlap, previous: t.Previous, revoked: c.isRevoked, moved: moved})
+	if v, has := next.current(); !snap.known && len(base.live) > 0 && len(changes) == 0 && has {
 		changes = []change{{EventInstalled, v}}
 	}
-	placed := snap.with(next, len(changes) > 0)
-	placed.known, placed.read = true, began
-	c.lastGood = nil
-	c.ttl = c.lifetime(p.TTL)
-	if !c.info.Immutable {
-		placed.fresh = max(c.ttl, 2*minGap) // refreshing each second is not being stale in between
-		placed.trusted = placed.fresh + c.timing.staleMax
-	}
+	return next, changes
+}
+
+// adopt puts a set in place that a good reading has led to.
+func (c *Credential) adopt(next *set, changes []change, began instant, p Payload) []Event {
+	placed := c.snap.Load().with(next, len(changes) > 0)
+	placed.known, placed.withdrawn, placed.read = true, false, began
+	c.lastGood, c.replaced = nil, time.Time{}
+	c.hint = p.TTL
+	c.ttl = c.lifetime(c.hint)
+	c.bound(placed)
 	c.snap.Store(placed)
 
 	events := c.tell(placed, changes)
@@ -128,7 +144,7 @@ func (c *Credential) install(began, at instant, p Payload) ([]Event, error) {
 	c.fallback = p.Fallback.place()
 	c.health = health{}
 	c.suspect.Store(false)
-	return events, nil
+	return events
 }
 
 func lagging(incoming []version, highest uint64, monotonic bool) bool {
@@ -148,7 +164,7 @@ func (c *Credential) vanish(began, at instant) []Event {
 	c.lastGood = nil
 	snap := c.snap.Load()
 	next, changes := snap.end(Disabled, at, func(*version) bool { return true })
-	_ = c.cfg.Set.claim(c, nil)
+	_ = c.cfg().Set.claim(c, nil)
 	placed := snap.with(next, len(changes) > 0)
 	placed.read = began
 	c.snap.Store(placed)
@@ -176,7 +192,7 @@ func (c *Credential) settle(at instant) []Event {
 	snap := c.snap.Load()
 	next, changes := snap.set.settle(at)
 	if len(changes) > 0 {
-		_ = c.cfg.Set.claim(c, next.live) // fewer than before: cannot collide
+		_ = c.cfg().Set.claim(c, next.live) // fewer than before: cannot collide
 		snap = snap.with(next, true)
 		c.snap.Store(snap)
 	}

@@ -64,7 +64,7 @@ func (c *Credential) Status() Status {
 	snap := c.snap.Load()
 	age := snap.age(at)
 	s := Status{
-		Name: c.cfg.Name, Role: c.cfg.Role, Kind: c.cfg.Kind, Source: c.info,
+		Name: c.cfg().Name, Role: c.cfg().Role, Kind: c.cfg().Kind, Source: *c.info(),
 		Condition: snap.condition(age), Suspect: c.health.failures > 0, Hanging: c.hung != nil, Fallback: c.fallback, Failures: c.health.failures,
 		TTL: c.ttl, Age: age, LastFetch: c.lastFetch, LastTook: c.lastTook, Generation: snap.generation, Counters: c.counters.read(),
 	}
@@ -76,30 +76,30 @@ func (c *Credential) Status() Status {
 		s.NextFetch = at.time().Add(next - at.mono)
 	}
 	usable := len(snap.live) > 0 && (s.Condition == Fresh || s.Condition == Stale)
-	if c.cfg.Present || c.resting.Load() {
+	if c.cfg().Present || c.resting.Load() {
 		usable = len(snap.live) > 0 // presented until refused; read again when somebody asks
 	}
-	s.Ready = usable || c.cfg.Startup == Lazy && !c.fetched
+	s.Ready = usable || c.cfg().Startup == Lazy && !c.fetched
 	s.Degraded = s.Ready && (s.Suspect || s.Condition == Stale || s.Fallback != "")
 	for _, list := range [][]version{snap.live, snap.dead} {
 		for i := range list {
-			s.Versions = append(s.Versions, list[i].status(at))
+			s.Versions = append(s.Versions, list[i].status(at, c.leeway()))
 		}
 	}
 	return s
 }
 
-func (v *version) status(at instant) VersionStatus {
+func (v *version) status(at instant, leeway time.Duration) VersionStatus {
 	s := VersionStatus{ID: v.id, Fingerprint: v.fingerprint, State: v.state, Created: v.created, Since: v.since,
 		Deadline: v.until.wallTime(), Uses: v.uses.Load()}
 	if v.state != Retired && v.until.passed(at) {
 		s.State = Retired
 	}
 	if v.notBefore.set {
-		s.NotBefore = v.notBefore.wallTime().Add(skew)
+		s.NotBefore = v.notBefore.wallTime().Add(leeway)
 	}
 	if v.notAfter.set {
-		s.NotAfter = v.notAfter.wallTime().Add(-skew)
+		s.NotAfter = v.notAfter.wallTime().Add(-leeway)
 	}
 	if last := v.last.Load(); last > 0 {
 		s.LastUsed = time.Unix(int64(last), 0)

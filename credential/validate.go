@@ -18,7 +18,7 @@ import (
 // verifier, the plain values are gone from it afterwards.
 func (c *Credential) accept(p Payload, at instant) ([]version, error) {
 	defer func() {
-		if !c.cfg.Present {
+		if !c.cfg().Present {
 			p.wipe()
 		}
 	}()
@@ -74,9 +74,9 @@ func (c *Credential) acceptVersion(in *Version, at instant) (version, error) {
 		return version{}, Errorf(Invalid, "a version in an unknown state")
 	}
 	v := version{id: in.ID, number: in.Number, state: in.State, created: in.Created}
-	v.notBefore = farBound(in.NotBefore, -skew, at)
-	v.notAfter = farBound(in.NotAfter, skew, at)
-	if c.info.Monotonic && v.number == 0 {
+	v.notBefore = farBound(in.NotBefore, -c.leeway(), at)
+	v.notAfter = farBound(in.NotAfter, c.leeway(), at)
+	if c.info().Monotonic && v.number == 0 {
 		return version{}, Errorf(Invalid, "a version without its number")
 	}
 	if in.State == Revoked || in.State == Disabled {
@@ -98,13 +98,22 @@ func (c *Credential) acceptVersion(in *Version, at instant) (version, error) {
 	if v.id == "" {
 		v.id = v.fingerprint
 	}
-	if c.cfg.Set != nil {
-		v.claim = c.cfg.Set.mark(value)
+	if c.cfg().Set != nil {
+		v.claim = c.cfg().Set.mark(value)
 	}
-	if c.cfg.Present {
+	if c.cfg().Present {
 		v.value, v.fields = in.Value, in.Fields
 	}
 	return v, nil
+}
+
+// leeway is how much later than its NotAfter, and earlier than its NotBefore, a version
+// is accepted. What is presented is not: whoever issued it will refuse it.
+func (c *Credential) leeway() time.Duration {
+	if c.cfg().Present {
+		return 0
+	}
+	return skew
 }
 
 // farBound is boundAt for a time that may be missing, or so far away that it
@@ -145,8 +154,8 @@ func (c *Credential) cleanAll(in *Version) ([]byte, error) {
 		identity = fmt.Appendf(identity, "\x00%d:%s=%d:", len(name), name, len(value))
 		identity = append(identity, value...)
 	}
-	if c.cfg.Check != nil {
-		if err := c.cfg.Check(in.Value, in.Fields); err != nil {
+	if c.cfg().Check != nil {
+		if err := c.cfg().Check(in.Value, in.Fields); err != nil {
 			failure := asError(err)
 			return nil, Errorf(Invalid, "%s", failure.Reason)
 		}
@@ -157,7 +166,7 @@ func (c *Credential) cleanAll(in *Version) ([]byte, error) {
 // clean trims a value and checks it. White space at its ends is refused rather
 // than repaired: HTTP strips it on the wire, so such a key could never match.
 func (c *Credential) clean(value []byte) ([]byte, error) {
-	if c.cfg.Trim == TrimNewline {
+	if c.cfg().Trim == TrimNewline {
 		if rest, found := bytes.CutSuffix(value, []byte("\n")); found {
 			value = bytes.TrimSuffix(rest, []byte("\r"))
 		}
@@ -173,10 +182,10 @@ func (c *Credential) clean(value []byte) ([]byte, error) {
 		return nil, Errorf(Invalid, "starts with a byte order mark")
 	case bytes.ContainsFunc(value, c.forbidden):
 		return nil, Errorf(Invalid, "contains a control character")
-	case !c.cfg.Present && len(bytes.TrimSpace(value)) != len(value):
+	case !c.cfg().Present && len(bytes.TrimSpace(value)) != len(value):
 		return nil, Errorf(Invalid, "starts or ends with white space")
-	case len(value) < c.cfg.MinLength:
-		return nil, Errorf(Invalid, "shorter than %d bytes", c.cfg.MinLength)
+	case len(value) < c.cfg().MinLength:
+		return nil, Errorf(Invalid, "shorter than %d bytes", c.cfg().MinLength)
 	}
 	return value, nil
 }
@@ -184,7 +193,7 @@ func (c *Credential) clean(value []byte) ([]byte, error) {
 // forbidden tells control characters. What is only presented may have lines: a
 // private key in PEM does.
 func (c *Credential) forbidden(r rune) bool {
-	if c.cfg.Present && (r == '\n' || r == '\r' || r == '\t') {
+	if c.cfg().Present && (r == '\n' || r == '\r' || r == '\t') {
 		return false
 	}
 	return unicode.IsControl(r)

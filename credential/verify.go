@@ -51,7 +51,7 @@ const (
 	ReasonRevoked                  // a revoked version
 	ReasonEmpty                    // undecided: there is no live version
 	ReasonExpired                  // undecided: the latest good reading is too old
-	ReasonUnassigned               // there is no such credential (a nil *Credential)
+	ReasonUnassigned               // there is no such credential (any more)
 	reasons
 )
 
@@ -98,7 +98,7 @@ func (c *Credential) VerifyContext(ctx context.Context, presented string) Decisi
 	}
 	var d Decision
 	c.decide(&d, presented)
-	if d.Reason != ReasonAbsent && !c.info.Immutable && len(presented) <= maxValue {
+	if d.Reason != ReasonAbsent && !c.info().Immutable && len(presented) <= maxValue {
 		c.insist(ctx, &d, presented)
 	}
 	c.counters.decided[d.Reason].Add(1)
@@ -108,7 +108,7 @@ func (c *Credential) VerifyContext(ctx context.Context, presented string) Decisi
 // decide looks the presented value up in the snapshot.
 func (c *Credential) decide(d *Decision, presented string) {
 	snap := c.snap.Load()
-	*d = Decision{Credential: c.cfg.Name, Generation: snap.generation}
+	*d = Decision{Credential: c.cfg().Name, Generation: snap.generation}
 	if blank(presented) {
 		d.Verdict, d.Reason = Reject, ReasonAbsent
 		return
@@ -142,6 +142,8 @@ func (c *Credential) decide(d *Decision, presented string) {
 		return
 	}
 	switch {
+	case snap.withdrawn:
+		d.Verdict, d.Reason = Reject, ReasonUnassigned
 	case condition == Expired:
 		d.Verdict, d.Reason, d.RetryAfter = Undecided, ReasonExpired, c.retryIn(at)
 	case len(snap.live) == 0:
@@ -191,7 +193,7 @@ func (c *Credential) mark(v *version, at instant) {
 
 // used remembers that an on-demand source is in use, and wakes it.
 func (c *Credential) used(at instant) {
-	if !c.timing.onDemand {
+	if !c.timing().onDemand {
 		return
 	}
 	if last := time.Duration(c.lastUse.Load()); at.mono-last > minGap/4 {

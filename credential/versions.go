@@ -34,6 +34,7 @@ type usage struct {
 	uses, last  atomic.Uint64 // accepted verifications; Unix seconds of the latest
 	warned      atomic.Int64  // Unix seconds of the latest warning that it is still in use
 	unannounced atomic.Bool   // used since; the loop is to say so
+	shown       atomic.Uint64 // the generation in which it was presented last, 0 for never
 }
 
 // set is everything known of a credential at one moment.
@@ -75,6 +76,7 @@ type rules struct {
 	overlap  time.Duration
 	previous int
 	revoked  func(*version) bool // has an operator revoked it?
+	moved    time.Time           // when another source took over, which ends what the one before said
 }
 
 // follow returns the set after a payload: the versions of the source replace what
@@ -213,6 +215,9 @@ func (s *set) overlap(before *set, out []version, at instant, r rules) []change 
 			rotated = v.created
 			break
 		}
+	}
+	if !r.moved.IsZero() {
+		rotated = r.moved
 	}
 	deadline := rotated.Add(r.overlap)
 	if latest := at.time().Add(r.overlap + skew); deadline.After(latest) {
