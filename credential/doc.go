@@ -46,6 +46,7 @@
 //	config.go      every option and every default
 //	credential.go  the owner: New, Start, Stop, Refresh, Revoke
 //	schedule.go    when a key refreshes: single flight, time-out, back-off, push
+//	breaker.go     what many credentials ask of one store together
 //	state.go       what happens when its store is down
 //	lastgood.go    a start while the store is down
 //	validate.go    what is never installed

@@ -66,6 +66,7 @@ type Error struct {
 	RetryAfter time.Duration
 
 	cause error // only errors known to carry no foreign text
+	held  bool  // no attempt was made: the instance is being left alone
 }
 
 // Errorf returns an Error of the given class. The arguments end up in logs:

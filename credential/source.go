@@ -45,6 +45,10 @@ type Info struct {
 	Scheme   string `json:"scheme"`             // "file", "env", "func", …
 	Location string `json:"location,omitempty"` // path, variable's name, …: what an operator may read; never a secret
 
+	// Instance names the store behind the source, the same for all secrets that are
+	// read from it: what the credentials of a Set ask of one instance is bounded
+	// together, see docs/credentials.md. "" for a source that shares nothing.
+	Instance string `json:"-"`
 	// Immutable: the value cannot change while the process lives (a literal,
 	// the environment). It is read once, by New; nothing runs in the background.
 	Immutable bool `json:"immutable,omitempty"`
