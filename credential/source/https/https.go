@@ -78,7 +78,7 @@ type source struct {
 }
 
 func (s *source) Info() credential.Info {
-	return credential.Info{Scheme: s.scheme, Location: s.scheme + "://" + s.host + s.path}
+	return credential.Info{Scheme: s.scheme, Location: s.scheme + "://" + s.host + s.path, Instance: s.scheme + "://" + s.host}
 }
 
 // Fetch asks the server. What its status means is in origin.Refuse; the version was

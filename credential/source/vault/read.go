@@ -57,7 +57,7 @@ func (s *source) Info() credential.Info {
 	if s.client.namespace != "" {
 		location = s.client.addr + "/" + s.client.namespace + "/" + s.mount + "/" + s.path
 	}
-	return credential.Info{Scheme: "vault", Location: location, Monotonic: true}
+	return credential.Info{Scheme: "vault", Location: location, Instance: s.client.addr, Monotonic: true}
 }
 
 // Fetch reads the latest version and the value before it, so that the overlap is the
