@@ -52,9 +52,6 @@ type ClusterConfig struct {
 	// Advertise is the address at which others reach this server where that is not the
 	// one it listens on: "host:port".
 	Advertise string
-	// NoAdvertise keeps the servers from telling each other of further ones: there are
-	// the Routes and no others.
-	NoAdvertise bool
 }
 
 // inside is the user of this process.
@@ -117,7 +114,8 @@ const (
 func (cfg *ClusterConfig) options(opts *server.Options) error {
 	c := &opts.Cluster
 	c.Name, c.Username, c.Password = cfg.Name, cfg.User, string(cfg.Password.Reveal())
-	c.Advertise, c.NoAdvertise = cfg.Advertise, cfg.NoAdvertise
+	// Clients elsewhere are not told of an address that only this machine can reach.
+	c.Advertise, c.NoAdvertise = cfg.Advertise, loopback(opts.Host)
 	c.TLSConfig, c.TLSTimeout, c.AuthTimeout = cfg.TLS, handshake.Seconds(), handshake.Seconds()
 	c.PingInterval, c.MaxPingsOut, c.ConnectRetries = routePing, 2, routeTries
 	if c.Name == "" {
