@@ -8,26 +8,36 @@ import (
 	"unicode/utf8"
 )
 
-// A Decoder takes the value out of what a store holds. Sources whose store holds
-// bytes share it, so that #field means the same in all of them:
+// A Decoder takes the value out of what a store holds, or several keys. Sources whose
+// store holds bytes share it, so that #field and format mean the same in all of them:
 //
 //	file:///run/key                       the whole content
 //	file:///run/keys.json#masterKey       the member masterKey of a JSON object
 //	file:///run/keys.json#/parse/keys/0   what a JSON pointer (RFC 6901) points at
 //	file:///run/db.json?format=json       all members that are strings, as Fields, for a Presenter
+//	file:///run/keys?format=lines         one key in each line
+//	file:///run/keys.json?format=keyset   a keyset, see docs/credentials.md
 //
 // Only strings are values. It leaves no copy of the content behind but the Secrets.
 // The zero Decoder takes the whole content.
 type Decoder struct {
 	json bool
+	form Form
 	path []string // names of members and numbers of elements; none for the group
 	name string   // the field as it was written
 }
 
 // Decoder returns the decoder that the field and the format of a reference ask for.
 func (r Reference) Decoder() (Decoder, error) {
+	d := Decoder{json: r.Field != "", name: r.Field}
 	switch r.Engine.Format {
-	case "", "json":
+	case "":
+	case "json":
+		d.json = true
+	case "lines":
+		d.form = List
+	case "keyset":
+		d.json, d.form = true, Keyset
 	case "raw":
 		if r.Field != "" {
 			return Decoder{}, r.wrong("format raw has no field")
@@ -35,7 +45,6 @@ func (r Reference) Decoder() (Decoder, error) {
 	default:
 		return Decoder{}, r.wrong("format %q is not supported by this source", r.Engine.Format)
 	}
-	d := Decoder{json: r.Field != "" || r.Engine.Format == "json", name: r.Field}
 	pointer, isPointer := strings.CutPrefix(r.Field, "/")
 	switch {
 	case isPointer:
@@ -51,13 +60,99 @@ func (r Reference) Decoder() (Decoder, error) {
 	return d, nil
 }
 
+// Several reports whether the decoder yields several keys, and so no one value to
+// compare or to replace: format lines or keyset.
+func (d Decoder) Several() bool { return d.form != Latest }
+
+// Limit is how many bytes a source may read for the decoder: 64 KiB, and 4 MiB where they
+// are several keys.
+func (d Decoder) Limit() int {
+	if d.Several() {
+		return maxPayload
+	}
+	return maxValue
+}
+
+// Payload decodes what a store holds. What the store says of all of it is in the
+// argument, and is said of each version: its Number, its NotAfter if that is earlier, and
+// for the formats in which a key does not say it itself ID and Created. Errors are those
+// of Decode; a list or a keyset is Invalid as a whole if one key of it is. The content
+// is not changed; it belongs to the caller, who wipes it.
+func (d Decoder) Payload(content []byte, of Version) (Payload, error) {
+	if !d.Several() {
+		if err := d.Decode(content, &of); err != nil {
+			return Payload{}, err
+		}
+		return Payload{Versions: []Version{of}}, nil
+	}
+	text, wipe, err := d.selected(content)
+	if err != nil {
+		return Payload{}, err
+	}
+	defer wipe()
+	p := Payload{Form: d.form}
+	if d.form == List {
+		p.Versions, err = parseLines(text)
+	} else {
+		p.Versions, err = parseKeyset(text)
+	}
+	if err != nil {
+		p.wipe()
+		return Payload{}, err
+	}
+	for i := range p.Versions {
+		v := &p.Versions[i]
+		v.Number = of.Number
+		if d.form == List {
+			v.Created = of.Created
+		}
+		if v.NotAfter.IsZero() || !of.NotAfter.IsZero() && of.NotAfter.Before(v.NotAfter) {
+			v.NotAfter = of.NotAfter
+		}
+	}
+	return p, nil
+}
+
+// selected returns the part of the content in which the keys are: all of it, or a field.
+// wipe clears it if it is a copy.
+func (d Decoder) selected(content []byte) (text []byte, wipe func(), err error) {
+	wipe = func() {}
+	if !d.json {
+		return content, wipe, nil
+	}
+	if !json.Valid(content) {
+		return nil, nil, Errorf(Invalid, "not JSON")
+	}
+	at, err := d.locate(content)
+	if err != nil {
+		return nil, nil, err
+	}
+	text = content[at.from:at.to]
+	if len(d.path) == 0 || d.form == Keyset && text[0] != '"' {
+		return text, wipe, nil
+	}
+	inner, ok := unquoted(text)
+	if !ok {
+		return nil, nil, Errorf(Invalid, "the field %q is not a string", d.name)
+	}
+	if d.form == Keyset && !json.Valid(inner) {
+		clear(inner)
+		return nil, nil, Errorf(Invalid, "the text in the field %q is not JSON", d.name)
+	}
+	return inner, func() { clear(inner) }, nil
+}
+
 // group reports whether the reference asks for all members and no single value.
 func (r Reference) group() bool { return r.Engine.Format == "json" && r.Field == "" }
 
-// Decode sets v.Value, or v.Fields of a group. Content that is no JSON, a name that is
+// Decode sets v.Value, or v.Fields of a group; for several keys there is Payload only.
+// Content that is no JSON, a name that is
 // there twice and a value that is no string are Invalid; a field that is not there is
 // Missing. The content is not changed; it belongs to the caller, who wipes it.
 func (d Decoder) Decode(content []byte, v *Version) error {
+	if d.Several() {
+		return Errorf(Misconfigured, "formats lines and keyset are not supported by this source")
+	}
 	if !d.json {
 		v.Value = NewSecret(content)
 		return nil

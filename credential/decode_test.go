@@ -105,7 +105,9 @@ func TestDecoderRefuses(t *testing.T) {
 		{"", "json", ""},
 		{"a~b", "", ""},
 		{"a", "raw", "credential: config: reference file: format raw has no field"},
-		{"", "keyset", `credential: config: reference file: format "keyset" is not supported by this source`},
+		{"", "keyset", ""},
+		{"a", "lines", ""},
+		{"", "xml", `credential: config: reference file: format "xml" is not supported by this source`},
 		{"/a~b", "", "credential: config: reference file: the field after # is no JSON pointer: after ~ comes 0 or 1"},
 		{"/a~", "", "credential: config: reference file: the field after # is no JSON pointer: after ~ comes 0 or 1"},
 	} {

@@ -7,19 +7,22 @@ import (
 
 // Whole reports whether the decoder takes the whole content: then a new value takes
 // the place of all of it.
-func (d Decoder) Whole() bool { return !d.json }
+func (d Decoder) Whole() bool { return !d.json && !d.Several() }
 
 // Replace returns what a store must hold for Decode to find value: the document with the
 // string in the field replaced and every other byte as it was, or for a Whole decoder
 // the value itself. It returns a new slice, which belongs to the caller, who wipes it;
 // the content is not changed.
 //
-// A group has no single value to replace: the error is ErrNotWritable. Content that is
+// A group and several keys have no single value to replace: the error is ErrNotWritable. Content that is
 // no JSON, a field that is there twice, or holds anything but a string or null, and a
 // value that is not UTF-8 are Invalid; a field that is not there is Missing.
 func (d Decoder) Replace(content []byte, value Secret) ([]byte, error) {
 	if d.Whole() {
 		return value.Reveal(), nil
+	}
+	if d.Several() {
+		return nil, NotWritable("it holds several keys: add the new key where they are kept, and end the old one there")
 	}
 	if len(d.path) == 0 {
 		return nil, NotWritable("several values change together: replace them where they are kept")

@@ -76,9 +76,29 @@ type Payload struct {
 	// TTL is the store's own hint of how long this reading may be used, 0 if
 	// it gave none. It can shorten Config.TTL, within MinTTL and MaxTTL.
 	TTL time.Duration
+	// Form says what it means that a version is not in the payload.
+	Form Form
 	// Fallback is set by a Chain when not its first source supplied this.
 	Fallback *Fallback
 }
+
+// Form says what it means that a version which was accepted is not in a Payload any
+// more.
+type Form uint8
+
+// The forms of a payload.
+const (
+	// Latest: one secret, perhaps with what it was before. The version was replaced: it is
+	// accepted for the overlap, and of those Config.Previous at most.
+	Latest Form = iota
+	// List: several keys side by side. The key was taken out or replaced: it is
+	// accepted for the overlap, however many there are.
+	List
+	// Keyset: several keys, of each of which the payload says itself what it is and
+	// until when. The key is accepted no more, from this reading on. No value is in it
+	// twice, unless to refuse it.
+	Keyset
+)
 
 // Version is one version of a secret as a source states it.
 type Version struct {
@@ -95,6 +115,10 @@ type Version struct {
 	// Value is the secret, empty for Disabled and Revoked versions whose value
 	// can no longer be read.
 	Value Secret
+	// Digest is the SHA-256 of the secret, in the place of Value, where a store keeps
+	// nothing else. It serves to verify and never to present, and no rule about the
+	// value itself (Config.MinLength, Config.Check) can be applied to it.
+	Digest [32]byte
 	// Fields are further values that change together with Value (user and
 	// password, JWT and seed). Kept for presenting only.
 	Fields map[string]Secret
@@ -102,9 +126,12 @@ type Version struct {
 	// unknown. The deadline of the version before it is computed from it, so
 	// that all nodes agree.
 	Created time.Time
-	// NotBefore and NotAfter bound the validity, zero for no bound. Both are
-	// allowed 60 s of clock skew.
+	// NotBefore and NotAfter bound the validity, zero for no bound. Where keys are
+	// verified both are allowed 60 s of clock skew; what is presented ends in time.
 	NotBefore, NotAfter time.Time
+	// Until is the deadline of a Previous version, where the source states it; zero for
+	// the one that follows from the overlap.
+	Until time.Time
 }
 
 // State is the state of a version.
