@@ -340,9 +340,11 @@ func (c *Credential) Revoke(ctx context.Context, versionID string) error {
 
 // Revoked takes in a revocation that was made durable elsewhere, by another node for
 // instance. It holds at once; that it is durable here, too, is what a nil error says. The
-// version need not be known here yet.
+// version need not be known here yet. After an error it can be told again, and is saved
+// again.
 func (c *Credential) Revoked(ctx context.Context, tombstone Tombstone) error {
-	if !c.refuse(tombstone) || c.cfg().Store == nil {
+	c.refuse(tombstone)
+	if c.cfg().Store == nil {
 		return nil
 	}
 	if err := c.cfg().Store.Save(ctx, c.cfg().Name, tombstone); err != nil {
