@@ -124,8 +124,8 @@ func (c *Credential) generate() (Secret, version, error) {
 		text = text[:min(len(text), length)]
 	}
 	value := NewSecret(text)
-	checked := NewSecret(text) // checking may keep or change what it is given
-	v, err := c.acceptVersion(&Version{Value: checked}, c.now())
+	checked := NewSecret(text) // checking may keep or change what it is given; a number is what a monotonic source must give
+	v, err := c.acceptVersion(&Version{Value: checked, Number: 1}, c.now())
 	checked.Wipe()
 	return value, v, err
 }
