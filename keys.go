@@ -1,6 +1,8 @@
 package parley
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -19,64 +21,129 @@ type keySpec struct {
 	source credential.Source
 }
 
+// clientRole is the role of the client keys.
+const clientRole = "client"
+
 func (c *Config) keys() []keySpec {
 	return []keySpec{
 		{"masterKey", "masterKey", credential.Master, c.MasterKey},
 		{"maintenanceKey", "maintenanceKey", credential.Master, c.MaintenanceKey},
 		{"readOnlyMasterKey", "readOnlyMasterKey", credential.Master, c.ReadOnlyMasterKey},
-		{"clientKey", "client", credential.API, c.ClientKey},
-		{"javascriptKey", "client", credential.API, c.JavaScriptKey},
-		{"dotNetKey", "client", credential.API, c.DotNetKey},
-		{"restAPIKey", "client", credential.API, c.RESTAPIKey},
+		{"clientKey", clientRole, credential.API, c.ClientKey},
+		{"javascriptKey", clientRole, credential.API, c.JavaScriptKey},
+		{"dotNetKey", clientRole, credential.API, c.DotNetKey},
+		{"restAPIKey", clientRole, credential.API, c.RESTAPIKey},
 	}
 }
 
-// credentials makes the credentials of all configured keys, in one set, and what verifies requests with them.
-func (c *Config) credentials(log *slog.Logger, weak *weakKeys) (*credential.Set, *auth.Keys, error) {
-	set := &credential.Set{}
-	made := map[string]credential.Verifier{}
+// credentials returns what the configuration says of each key.
+func (c *Config) credentials(log *slog.Logger, weak *weakKeys) []credential.Config {
+	var all []credential.Config
 	for _, spec := range c.keys() {
 		if spec.source == nil {
 			continue
 		}
 		cfg := c.Credentials[spec.name]
-		cfg.Name, cfg.Role, cfg.Kind, cfg.Source, cfg.Set = spec.name, spec.role, spec.kind, spec.source, set
+		cfg.Name, cfg.Role, cfg.Kind, cfg.Source = spec.name, spec.role, spec.kind, spec.source
 		cfg.Observer = append(observers{credential.Log(log), weak}, given(cfg.Observer, c.Observer)...)
-		k, err := credential.New(cfg)
-		if err != nil {
-			return nil, nil, err
-		}
-		made[spec.name] = k
+		all = append(all, cfg)
 	}
-	keys := &auth.Keys{Log: log}
+	return all
+}
+
+// addresses returns from where each privileged key may be used.
+func (c *Config) addresses() (map[string]auth.IPList, error) {
+	lists := map[string]auth.IPList{}
 	for _, p := range []struct {
 		name   string
-		key    *auth.Key
 		ips    []string
 		normal auth.IPList
 	}{
-		{"masterKey", &keys.Master, c.MasterKeyIPs, auth.Loopback()},
-		{"maintenanceKey", &keys.Maintenance, c.MaintenanceKeyIPs, auth.Loopback()},
-		{"readOnlyMasterKey", &keys.ReadOnly, c.ReadOnlyMasterKeyIPs, auth.Anywhere()},
+		{"masterKey", c.MasterKeyIPs, auth.Loopback()},
+		{"maintenanceKey", c.MaintenanceKeyIPs, auth.Loopback()},
+		{"readOnlyMasterKey", c.ReadOnlyMasterKeyIPs, auth.Anywhere()},
 	} {
-		if v, ok := made[p.name]; ok {
-			p.key.Verifier = v
-		}
-		p.key.IPs = p.normal
+		lists[p.name] = p.normal
 		if p.ips != nil {
 			list, err := auth.ParseIPList(p.ips)
 			if err != nil {
-				return nil, nil, fmt.Errorf("%sIps: %w", p.name, err)
+				return nil, fmt.Errorf("%sIps: %w", p.name, err)
 			}
-			p.key.IPs = list
+			lists[p.name] = list
 		}
+	}
+	return lists, nil
+}
+
+// verifying returns what verifies requests with the credentials that find finds. A client key that was removed from the configuration is
+// accepted as long as another one is asked for.
+func verifying(find func(name string) *credential.Credential, configured []credential.Config, lists map[string]auth.IPList, log *slog.Logger) *auth.Keys {
+	key := func(name string) auth.Key {
+		k := auth.Key{IPs: lists[name]}
+		if c := find(name); c != nil {
+			k.Verifier = c
+		}
+		return k
+	}
+	keys := &auth.Keys{Log: log, Master: key("masterKey"), Maintenance: key("maintenanceKey"), ReadOnly: key("readOnlyMasterKey")}
+	isClient := func(cfg credential.Config) bool { return cfg.Role == clientRole }
+	if !slices.ContainsFunc(configured, isClient) {
+		return keys
 	}
 	for _, name := range []string{"clientKey", "javascriptKey", "dotNetKey", "restAPIKey"} {
-		if v, ok := made[name]; ok {
-			keys.Clients = append(keys.Clients, auth.ClientKey{Name: name, Verifier: v})
+		if c := find(name); c != nil {
+			keys.Clients = append(keys.Clients, auth.ClientKey{Name: name, Verifier: c})
 		}
 	}
-	return set, keys, nil
+	return keys
+}
+
+// openKeys makes the credentials of all configured keys, in one set, and what verifies requests with them. Nothing runs yet.
+func (s *Server) openKeys() error {
+	s.set = &credential.Set{}
+	lists, err := s.cfg.addresses()
+	if err != nil {
+		return err
+	}
+	configured := s.cfg.credentials(s.log, &s.weak)
+	for _, cfg := range configured {
+		cfg.Set = s.set
+		if _, err := credential.New(cfg); err != nil {
+			return err
+		}
+	}
+	s.keys = verifying(s.set.Get, configured, lists, s.log)
+	s.cfg.forgetKeys()
+	return nil
+}
+
+// Reload puts the keys of another configuration into effect while the server serves: MasterKey and its like, Credentials, and the addresses
+// that they may be used from. Everything else in cfg is ignored. All of it takes effect, or, when the error is not nil, nothing:
+// a request sees the keys before or the keys after. [credential.Set.Replace] says what becomes of a key that reads from
+// another source, or that is configured no more: what was accepted before stays so for its overlap.
+func (s *Server) Reload(ctx context.Context, cfg Config) error {
+	if cfg.MasterKey == nil {
+		return errors.New("masterKey is required")
+	}
+	lists, err := cfg.addresses()
+	if err != nil {
+		return err
+	}
+	if cfg.Observer == nil {
+		cfg.Observer = s.cfg.Observer
+	}
+	configured := cfg.credentials(s.log, &s.weak)
+	// The addresses come first: no key is accepted from where neither configuration accepts it.
+	return s.set.Replace(ctx, configured, func(find func(string) *credential.Credential) {
+		s.keys.Replace(verifying(find, configured, lists, s.log))
+	})
+}
+
+// forgetKeys lets go of the sources: a literal's value need not stay in memory for our sake.
+func (c *Config) forgetKeys() {
+	c.MasterKey, c.MaintenanceKey, c.ReadOnlyMasterKey = nil, nil, nil
+	c.ClientKey, c.JavaScriptKey, c.DotNetKey, c.RESTAPIKey = nil, nil, nil, nil
+	c.Credentials = nil
 }
 
 // observers tells each of several observers.

@@ -55,7 +55,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	}
 	s := &Server{cfg: cfg, log: log}
 	s.state.Store(rest.Starting)
-	if s.set, s.keys, err = cfg.credentials(log, &s.weak); err != nil {
+	if err = s.openKeys(); err != nil {
 		return nil, err
 	}
 	if err := s.set.Start(ctx); err != nil {

@@ -17,7 +17,7 @@ func check(good bool, title, warning, solution string) rest.SecurityCheck {
 
 // securityReport looks for settings that are weaker than they need be.
 func (s *Server) securityReport(context.Context) rest.SecurityReport {
-	c := &s.cfg
+	c, keys := &s.cfg, s.keys.Now()
 	l := c.Query.Limits
 	unlimited := l.QueryDepth < 1 || l.SubqueryDepth < 1 || l.SubqueryLimit < 1 || l.IncludeDepth < 1 || l.IncludeCount < 1 || c.BatchLimit < 1
 	return rest.SecurityReport{Groups: []rest.SecurityGroup{{
@@ -38,10 +38,10 @@ func (s *Server) securityReport(context.Context) rest.SecurityReport {
 			check(!c.Query.PublicExplain, "Public database explain disabled",
 				"Everybody may ask for the plan of a query, which shows how the database is built.",
 				"Set 'databaseOptions.allowPublicExplain' to false."),
-			check(s.keys.ReadOnly.Verifier == nil || !s.keys.ReadOnly.IPs.All(), "Read-only master key IP range restricted",
+			check(keys.ReadOnly.Verifier == nil || !keys.ReadOnly.IPs.All(), "Read-only master key IP range restricted",
 				"The read-only master key may be used from every address.",
 				"Set 'readOnlyMasterKeyIps' to the addresses that need it."),
-			check(!s.keys.Master.IPs.All() && (s.keys.Maintenance.Verifier == nil || !s.keys.Maintenance.IPs.All()), "Master key IP range restricted",
+			check(!keys.Master.IPs.All() && (keys.Maintenance.Verifier == nil || !keys.Maintenance.IPs.All()), "Master key IP range restricted",
 				"The master or the maintenance key may be used from every address.",
 				"Set 'masterKeyIps' and 'maintenanceKeyIps' to the addresses that need them."),
 			check(!unlimited, "Request complexity limits enabled",

@@ -22,10 +22,11 @@ import (
 //
 // Name, Kind, Role, Present, InstallKey, Set, Store, LastGood, Peers, Observer and Wall of a member stay what they are. Readers
 // hold on to their *Credential and never wait. Just before the first of them sees a change, when nothing can fail any
-// more, publish is called, if it is not nil; it must not wait for a credential of the set.
+// more, publish is called, if it is not nil, with what finds a member by its name; it must not wait for a credential of the
+// set.
 //
 // Replace waits for the slowest of the new sources; when it is called twice, the second waits for the first.
-func (s *Set) Replace(ctx context.Context, configs []Config, publish func()) error {
+func (s *Set) Replace(ctx context.Context, configs []Config, publish func(find func(name string) *Credential)) error {
 	s.replacing.Lock()
 	defer s.replacing.Unlock()
 	r := &replacement{set: s, publish: publish}
@@ -46,7 +47,7 @@ func (s *Set) Replace(ctx context.Context, configs []Config, publish func()) err
 // replacement is one call of Replace.
 type replacement struct {
 	set     *Set
-	publish func()
+	publish func(find func(name string) *Credential)
 	changes []*reconfiguration
 	added   []Config
 	made    []*Credential
@@ -231,7 +232,7 @@ func (r *replacement) commit() error {
 	err := r.decide()
 	if err == nil {
 		if r.publish != nil {
-			r.publish()
+			r.publish(r.set.lookup)
 		}
 		for _, n := range r.changes {
 			n.apply()

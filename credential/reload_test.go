@@ -74,7 +74,7 @@ func TestI18HotReload(t *testing.T) {
 			synctest.Wait()
 			w.master.expect(t, "after", map[string]string{keyA: "accept previous", keyC: "accept current"})
 			s := w.master.Status()
-			if got := s.Versions[1].Deadline; !got.Equal(changed.Add(10 * time.Minute)) || s.Source.Scheme != "other" {
+			if got := s.Versions[1].Deadline; !got.Equal(changed.Add(10*time.Minute)) || s.Source.Scheme != "other" {
 				t.Errorf("the deadline is %v from %s, want %v", got, s.Source.Scheme, changed.Add(10*time.Minute))
 			}
 			if got := w.rest.Status(); got.Generation != rest.Generation || got.Age != rest.Age {
@@ -192,7 +192,7 @@ func TestI18HotReload(t *testing.T) {
 			source := credentialtest.New(credential.Info{}, keyC)
 			published := false
 			with := append(w.configs(), credential.Config{Name: "maintenanceKey", Source: source})
-			if err := w.set.Replace(t.Context(), with, func() { published = w.set.Get("maintenanceKey").Verify(keyC).OK() }); err != nil {
+			if err := w.set.Replace(t.Context(), with, func(find func(string) *credential.Credential) { published = find("maintenanceKey").Verify(keyC).OK() }); err != nil {
 				t.Fatalf("Replace failed: %v", err)
 			}
 			t.Cleanup(w.set.Stop)
@@ -299,7 +299,7 @@ func TestI18BadReloadChangesNothing(t *testing.T) {
 				w := newWardrobe(t)
 				began := time.Now()
 				before := []credential.Status{w.master.Status(), w.rest.Status()}
-				err := w.set.Replace(t.Context(), test.change(t, w), func() { t.Error("a bad configuration was published") })
+				err := w.set.Replace(t.Context(), test.change(t, w), func(func(string) *credential.Credential) { t.Error("a bad configuration was published") })
 				if !errors.Is(err, test.class) {
 					t.Errorf("Replace = %v, want %v", err, test.class)
 				}

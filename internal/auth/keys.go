@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/parley-backend/parley/credential"
@@ -30,6 +31,19 @@ type Keys struct {
 	// Clients: when there are any, a request without a privileged key needs one of them.
 	Clients []ClientKey
 	Log     *slog.Logger
+
+	replaced atomic.Pointer[Keys]
+}
+
+// Replace makes every check that begins from now on one of next. A check that is under way sees the keys and addresses that it began with.
+func (k *Keys) Replace(next *Keys) { k.replaced.Store(next) }
+
+// Now returns the keys that hold now: k, or what it was last replaced by.
+func (k *Keys) Now() *Keys {
+	if next := k.replaced.Load(); next != nil {
+		return next
+	}
+	return k
 }
 
 // Presented are the secrets of one request; "" for those that it does not carry.
@@ -81,6 +95,7 @@ func Undecided() *Refusal {
 // Privileged finds out which privileged key was presented, in the order maintenance, master, read-only. A key that is right but
 // used from an address outside its list is a Refusal, as is one that cannot be judged at the moment.
 func (k *Keys) Privileged(ctx context.Context, p Presented, ip netip.Addr) (Rights, error) {
+	k = k.Now()
 	undecided := false
 	if p.Maintenance != "" && k.Maintenance.Verifier != nil {
 		switch k.Maintenance.Verifier.VerifyContext(ctx, p.Maintenance).Verdict {
@@ -145,6 +160,7 @@ func (k *Keys) admit(name string, list IPList, ip netip.Addr) error {
 
 // Client checks the client keys: one that matches is enough, and none is needed when none is configured.
 func (k *Keys) Client(ctx context.Context, p Presented) error {
+	k = k.Now()
 	if len(k.Clients) == 0 {
 		return nil
 	}
