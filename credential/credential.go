@@ -372,7 +372,7 @@ func (c *Credential) refuse(tombstone Tombstone) bool {
 	}
 	c.revoked = append(c.revoked, tombstone)
 	before := c.snap.Load()
-	next, changes := before.end(Revoked, c.now(), c.isRevoked)
+	next, changes := before.end(Revoked, c.now(), c.isRevoked())
 	_ = c.cfg().Set.claim(c, next.live) // fewer than before: cannot collide
 	after := before.with(next, len(changes) > 0)
 	c.snap.Store(after)
@@ -395,16 +395,18 @@ func (c *Credential) loadRevoked(ctx context.Context) error {
 	return nil
 }
 
-// isRevoked is called with c.mu held, or before c is shared.
-func (c *Credential) isRevoked(v *version) bool {
-	if len(c.revoked) == 0 {
-		return false
-	}
-	mark := hex.EncodeToString(v.mark[:])
-	return slices.ContainsFunc(c.revoked, func(t Tombstone) bool {
+// isRevoked returns what tells the revoked versions. It is called with c.mu held, or
+// before c is shared.
+func (c *Credential) isRevoked() func(*version) bool {
+	marks, ids := make(map[string]bool, len(c.revoked)), make(map[string]bool)
+	for _, t := range c.revoked {
 		if t.Mark == "" {
-			return t.VersionID == v.id
+			ids[t.VersionID] = true
+		} else {
+			marks[t.Mark] = true
 		}
-		return t.Mark == mark
-	})
+	}
+	return func(v *version) bool {
+		return len(ids) > 0 && ids[v.id] || len(marks) > 0 && marks[hex.EncodeToString(v.mark[:])]
+	}
 }

@@ -21,8 +21,10 @@ type LastGoodVersion struct {
 	Fingerprint string    `json:"fingerprint"`
 	Number      uint64    `json:"number,omitempty"`
 	State       uint8     `json:"state"`
-	Digest      []byte    `json:"digest"` // SHA-256 of the salt and the value
-	Mark        []byte    `json:"mark"`   // HMAC-SHA256 of the value under the install key
+	Form        uint8     `json:"form,omitempty"`
+	Digest      []byte    `json:"digest"`           // SHA-256 of the salt and the value …
+	Hashed      bool      `json:"hashed,omitempty"` // … or of the salt, inverted, and the SHA-256 of the value
+	Mark        []byte    `json:"mark"`             // HMAC-SHA256 of the SHA-256 of the value under the install key
 	Created     time.Time `json:"created,omitzero"`
 	Since       time.Time `json:"since"`
 	NotBefore   time.Time `json:"notBefore,omitzero"` // with skew
@@ -105,8 +107,8 @@ func (c *Credential) loadLastGood(ctx context.Context) {
 }
 
 func (l *LastGoodVersion) version(at instant) (version, bool) {
-	v := version{id: l.ID, fingerprint: l.Fingerprint, number: l.Number, state: State(l.State), created: l.Created, since: l.Since, usage: &usage{}}
-	complete := copy(v.digest[:], l.Digest) == len(v.digest) && copy(v.mark[:], l.Mark) == len(v.mark) && v.state <= Revoked
+	v := version{id: l.ID, fingerprint: l.Fingerprint, number: l.Number, form: Form(l.Form), state: State(l.State), hashed: l.Hashed, created: l.Created, since: l.Since, usage: &usage{}}
+	complete := copy(v.digest[:], l.Digest) == len(v.digest) && copy(v.mark[:], l.Mark) == len(v.mark) && v.state <= Revoked && v.form <= Keyset
 	for _, b := range []struct {
 		to   *bound
 		wall time.Time
@@ -118,7 +120,7 @@ func (l *LastGoodVersion) version(at instant) (version, bool) {
 
 // recall returns the remembered set as it is now: deadlines have passed, versions were revoked. c.mu is held.
 func (c *Credential) recall(at instant) *set {
-	now, _ := c.lastGood.set.end(Revoked, at, c.isRevoked)
+	now, _ := c.lastGood.set.end(Revoked, at, c.isRevoked())
 	now, _ = now.settle(at)
 	return now
 }
@@ -180,6 +182,6 @@ func (c *Credential) keep(snap *snapshot, ended bool) {
 }
 
 func (v *version) lastGood() LastGoodVersion {
-	return LastGoodVersion{ID: v.id, Fingerprint: v.fingerprint, Number: v.number, State: uint8(v.state), Digest: v.digest[:], Mark: v.mark[:],
+	return LastGoodVersion{ID: v.id, Fingerprint: v.fingerprint, Number: v.number, Form: uint8(v.form), State: uint8(v.state), Digest: v.digest[:], Hashed: v.hashed, Mark: v.mark[:],
 		Created: v.created, Since: v.since.UTC(), NotBefore: v.notBefore.wallTime().UTC(), NotAfter: v.notAfter.wallTime().UTC(), Until: v.until.wallTime().UTC()}
 }

@@ -50,6 +50,7 @@ const (
 	EventFlapping                          // a previous version became current again
 	EventRestored                          // a disabled version came back
 	EventRetired                           // the deadline of a previous version passed
+	EventPrevious                          // a key of a list or keyset is previous now, or has another deadline
 	EventOverflow                          // a version was retired early: more rotations within the overlap than Config.Previous
 	EventDisabled                          // the store disabled or deleted a version
 	EventRevoked                           // a version was revoked for good
@@ -89,6 +90,7 @@ var eventTable = [eventKinds]struct {
 	EventFlapping:     {"flapping", slog.LevelWarn, "credential rotated back to a previous version"},
 	EventRestored:     {"restored", slog.LevelWarn, "disabled credential version restored by its source"},
 	EventRetired:      {"retired", slog.LevelInfo, "credential version retired"},
+	EventPrevious:     {"previous", slog.LevelInfo, "credential version accepted until its deadline"},
 	EventOverflow:     {"overflow", slog.LevelWarn, "credential version retired before its deadline: too many rotations"},
 	EventDisabled:     {"disabled", slog.LevelWarn, "credential version disabled by its source"},
 	EventRevoked:      {"revoked", slog.LevelWarn, "credential version revoked"},

@@ -29,11 +29,12 @@ type claim struct {
 
 type member struct {
 	*Credential
-	claims []digest
+	claims map[digest]bool
 }
 
-// mark returns the digest under which a value is compared across credentials.
-func (s *Set) mark(value []byte) digest {
+// mark returns the digest under which a value, of which this is the SHA-256, is compared
+// across credentials.
+func (s *Set) mark(once *digest) digest {
 	s.mu.Lock()
 	if s.key == nil {
 		s.key = make([]byte, 32)
@@ -41,7 +42,7 @@ func (s *Set) mark(value []byte) digest {
 	}
 	key := s.key
 	s.mu.Unlock()
-	return keyed(key, value)
+	return keyed(key, once)
 }
 
 // join makes c a member.
@@ -92,7 +93,7 @@ func (s *Set) claimAll(all ...claim) error {
 			if m.Credential == one.Credential || m.cfg().Role == one.cfg().Role {
 				continue
 			}
-			if slices.ContainsFunc(m.claims, func(d digest) bool { return slices.Contains(claims, d) }) {
+			if meet(m.claims, claims) {
 				return Errorf(Invalid, "equal to the value of %s", m.Name()).about(one.Name())
 			}
 		}
@@ -103,15 +104,28 @@ func (s *Set) claimAll(all ...claim) error {
 
 // marks are the digests of versions that are compared. What was recalled from disk has no claim, but the mark: of credentials with
 // one install key that is as good.
-func marks(live []version) []digest {
-	var claims []digest
+func marks(live []version) map[digest]bool {
+	claims := make(map[digest]bool, 2*len(live))
 	for i := range live {
 		if live[i].claim != (digest{}) {
-			claims = append(claims, live[i].claim)
+			claims[live[i].claim] = true
 		}
-		claims = append(claims, live[i].mark)
+		claims[live[i].mark] = true
 	}
 	return claims
+}
+
+// meet reports whether the same digest is in both.
+func meet(a, b map[digest]bool) bool {
+	if len(a) > len(b) {
+		a, b = b, a
+	}
+	for d := range a {
+		if b[d] {
+			return true
+		}
+	}
+	return false
 }
 
 // All returns the members in the order in which they were made, without those that were withdrawn and accept nothing any more.

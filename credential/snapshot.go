@@ -12,8 +12,9 @@ import (
 // for the mark that a reader leaves when a clock has jumped.
 type snapshot struct {
 	*set
-	digests []digest       // of set.live, side by side: readers compare them all
-	index   map[digest]int // instead, when there are many
+	digests []digest         // of set.live, side by side: readers compare them all
+	index   map[digest]int32 // instead, when there are many: place in set.live, or below 0 the place in set.dead
+	atRest  bool             // some digest, also of set.dead, is of a SHA-256
 
 	generation uint64  // grows with every change of the set
 	presented  uint64  // the generation in which the version to present last changed
@@ -30,15 +31,25 @@ type snapshot struct {
 const scanned = 32
 
 func newSnapshot(s *set, generation uint64) *snapshot {
-	snap := &snapshot{set: s, generation: generation, digests: make([]digest, len(s.live))}
+	snap := &snapshot{set: s, generation: generation}
+	for _, list := range [][]version{s.live, s.dead} {
+		for i := range list {
+			snap.atRest = snap.atRest || list[i].hashed
+		}
+	}
+	if len(s.live)+len(s.dead) > scanned {
+		snap.index = make(map[digest]int32, len(s.live)+len(s.dead))
+		for i := range s.dead {
+			snap.index[s.dead[i].digest] = int32(-1 - i)
+		}
+		for i := range s.live {
+			snap.index[s.live[i].digest] = int32(i)
+		}
+		return snap
+	}
+	snap.digests = make([]digest, len(s.live))
 	for i := range s.live {
 		snap.digests[i] = s.live[i].digest
-	}
-	if len(s.live) > scanned {
-		snap.index = make(map[digest]int, len(s.live))
-		for i, sum := range snap.digests {
-			snap.index[sum] = i
-		}
 	}
 	return snap
 }
@@ -52,7 +63,7 @@ func (snap *snapshot) with(s *set, changed bool) *snapshot {
 	next := newSnapshot(s, generation)
 	next.presented = snap.presented
 	before, had := snap.current()
-	if after, has := s.current(); had != has || before.digest != after.digest {
+	if after, has := s.current(); had != has || before.mark != after.mark {
 		next.presented = generation
 		if has && after.usage != nil {
 			after.shown.Store(generation)
@@ -62,20 +73,62 @@ func (snap *snapshot) with(s *set, changed bool) *snapshot {
 	return next
 }
 
-// match returns the index of the live version with the digest, or -1. It looks
-// at all of them, whichever matches.
-func (snap *snapshot) match(sum *digest) int {
+// sums is what a presented value may be known by: its salted digest, and, where a
+// snapshot holds digests of digests, that of its SHA-256.
+type sums struct{ plain, hashed digest }
+
+// sums returns what to look for.
+func (snap *snapshot) sums(salt *[saltSize]byte, presented string) (sum sums) {
+	sum.plain = salted(salt, presented)
+	if snap.atRest {
+		once := unsalted(presented)
+		sum.hashed = resalted(salt, &once)
+	}
+	return sum
+}
+
+// match returns the live version that has one of the sums, or the dead one. It looks
+// at all live ones, whichever matches.
+func (snap *snapshot) match(sum *sums) (v *version, live bool) {
 	if snap.index != nil {
-		if i, found := snap.index[*sum]; found {
-			return i
-		}
-		return -1
+		return snap.lookUp(sum)
 	}
 	hit := -1
-	for i := range snap.digests {
-		hit = subtle.ConstantTimeSelect(snap.digests[i].equal(sum), i, hit)
+	if snap.atRest {
+		for i := range snap.digests {
+			hit = subtle.ConstantTimeSelect(snap.digests[i].equal(&sum.plain)|snap.digests[i].equal(&sum.hashed), i, hit)
+		}
+	} else {
+		for i := range snap.digests {
+			hit = subtle.ConstantTimeSelect(snap.digests[i].equal(&sum.plain), i, hit)
+		}
 	}
-	return hit
+	if hit >= 0 {
+		return &snap.live[hit], true
+	}
+	for i := range snap.dead {
+		if d := &snap.dead[i]; d.digest.equal(&sum.plain) == 1 || snap.atRest && d.digest.equal(&sum.hashed) == 1 {
+			return d, false
+		}
+	}
+	return nil, false
+}
+
+// lookUp is match by the map.
+func (snap *snapshot) lookUp(sum *sums) (v *version, live bool) {
+	at, found := snap.index[sum.plain]
+	if snap.atRest {
+		if other, also := snap.index[sum.hashed]; also {
+			at, found = other, true
+		}
+	}
+	switch {
+	case !found:
+		return nil, false
+	case at < 0:
+		return &snap.dead[-1-at], false
+	}
+	return &snap.live[at], true
 }
 
 // equal returns 1 if both are equal and 0 otherwise, in constant time. It compares
@@ -87,16 +140,6 @@ func (d *digest) equal(other *digest) int {
 		differ |= binary.LittleEndian.Uint64(d[i:]) ^ binary.LittleEndian.Uint64(other[i:])
 	}
 	return int(1 ^ (differ|-differ)>>63)
-}
-
-// fate returns why a key that is not live is refused: because it once was.
-func (snap *snapshot) fate(sum *digest) (*version, bool) {
-	for i := range snap.dead {
-		if snap.dead[i].digest.equal(sum) == 1 {
-			return &snap.dead[i], true
-		}
-	}
-	return nil, false
 }
 
 // saltSize keeps keys of up to 39 bytes within one block of SHA-256.
@@ -119,6 +162,27 @@ func salted[T string | []byte](salt *[saltSize]byte, value T) digest {
 		return saltedIn(buffer[:], salt, value)
 	}
 	return saltedIn(make([]byte, saltSize+len(value)), salt, value)
+}
+
+// resalted is salted for the SHA-256 of a value. The salt is another one: else whoever
+// learned a digest, which is no secret, could present it in the place of the value.
+func resalted(salt *[saltSize]byte, once *digest) digest {
+	var buffer [saltSize + len(once)]byte
+	for i := range salt {
+		buffer[i] = ^salt[i]
+	}
+	copy(buffer[saltSize:], once[:])
+	return sha256.Sum256(buffer[:])
+}
+
+// unsalted returns the SHA-256 of what was presented, without a copy that outlives it.
+func unsalted(presented string) digest {
+	if len(presented) <= 112 {
+		var buffer [112]byte
+		n := copy(buffer[:], presented)
+		return sha256.Sum256(buffer[:n])
+	}
+	return sha256.Sum256([]byte(presented))
 }
 
 func saltedIn[T string | []byte](buffer []byte, salt *[saltSize]byte, value T) digest {

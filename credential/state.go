@@ -110,7 +110,7 @@ func (c *Credential) succeed(incoming []version, at instant, t *terms, moved tim
 		unnumbered.highest = 0
 		base = &unnumbered
 	}
-	next, changes := base.follow(incoming, at, rules{overlap: t.timing.overlap, previous: t.Previous, revoked: c.isRevoked, moved: moved})
+	next, changes := base.follow(incoming, at, rules{overlap: t.timing.overlap, previous: t.Previous, revoked: c.isRevoked(), moved: moved})
 	if v, has := next.current(); !snap.known && len(base.live) > 0 && len(changes) == 0 && has {
 		changes = []change{{EventInstalled, v}}
 	}
@@ -210,7 +210,7 @@ func (c *Credential) usageEvents(snap *snapshot) []Event {
 	for _, list := range [][]version{snap.live, snap.dead} {
 		for i := range list {
 			v := &list[i]
-			if !v.unannounced.Swap(false) {
+			if !v.unannounced.Load() || !v.unannounced.Swap(false) {
 				continue
 			}
 			kind := EventPreviousUsed

@@ -128,14 +128,14 @@ func (c *Credential) decide(d *Decision, presented string) {
 	if d.Stale && time.Duration(at.wall-snap.read.wall)-(at.mono-snap.read.mono) > time.Second && !snap.jumped.Swap(true) {
 		c.kick() // the loop sleeps by the other clock
 	}
-	sum := salted(&c.salt, presented)
-	if hit := snap.match(&sum); hit >= 0 {
-		v := &snap.live[hit]
+	sum := snap.sums(&c.salt, presented)
+	v, live := snap.match(&sum)
+	if live {
 		d.VersionID, d.State = v.id, v.state
 		c.judge(d, v, at, condition)
 		return
 	}
-	if v, found := snap.fate(&sum); found {
+	if v != nil {
 		d.VersionID, d.State = v.id, v.state
 		d.Verdict, d.Reason = Reject, deadReasons[v.state]
 		c.mark(v, at)

@@ -15,11 +15,13 @@ type version struct {
 	fingerprint string
 	number      uint64
 	digest      digest // salted, for verifying
-	mark        digest // HMAC under the install key, for the store of revocations
-	claim       digest // HMAC under the Set's key, to tell roles apart
+	hashed      bool   // the digest is not of the value, but of its SHA-256
+	mark        digest // HMAC of the SHA-256 under the install key: what the bytes are known by here and in the store of revocations
+	claim       digest // the same under the Set's key, to tell roles apart
 	value       Secret // presenters only
 	fields      map[string]Secret
 
+	form      Form // of the reading that it was in last
 	state     State
 	created   time.Time
 	since     time.Time // when it took its state, as noticed here
@@ -52,17 +54,37 @@ func (s *set) current() (version, bool) {
 	return s.live[0], true
 }
 
-// find returns the version with the same bytes, or, if there are none to compare,
-// with the same id.
-func (s *set) find(v *version) (version, bool) {
+// roll is a set by the bytes of its versions and by their ids.
+type roll struct {
+	marks map[digest]*version
+	ids   map[string]*version
+}
+
+// roll lists live versions before dead ones. It is valid as long as the set does not change.
+func (s *set) roll() roll {
+	n := len(s.live) + len(s.dead)
+	r := roll{marks: make(map[digest]*version, n), ids: make(map[string]*version, n)}
 	for _, list := range [][]version{s.live, s.dead} {
-		for _, known := range list {
-			if v.digest != (digest{}) && known.digest == v.digest || v.digest == (digest{}) && known.id == v.id {
-				return known, true
+		for i := range list {
+			v := &list[i]
+			if _, known := r.marks[v.mark]; !known {
+				r.marks[v.mark] = v
+			}
+			if _, known := r.ids[v.id]; !known {
+				r.ids[v.id] = v
 			}
 		}
 	}
-	return version{}, false
+	return r
+}
+
+// find returns the version with the same bytes, or, if there are none to compare,
+// with the same id; nil if there is none.
+func (r roll) find(v *version) *version {
+	if v.mark == (digest{}) {
+		return r.ids[v.id]
+	}
+	return r.marks[v.mark]
 }
 
 // change is one event of a transition from set to set.
@@ -84,18 +106,20 @@ type rules struct {
 // deadline. The result depends on its arguments alone.
 func (s *set) follow(incoming []version, at instant, r rules) (*set, []change) {
 	next := &set{highest: s.highest}
+	before := s.roll()
 	var changes []change
 	var out []version // what used to be accepted and is not current any more
 	for _, v := range incoming {
 		next.highest = max(next.highest, v.number)
-		known, seen := s.find(&v)
-		v = v.inherit(known, seen, at)
+		known := before.find(&v)
+		seen := known != nil
+		v = v.inherit(known, at)
 		if r.revoked(&v) {
 			v.state = Revoked
 		}
 		switch {
 		case v.state == Revoked || v.state == Disabled:
-			if seen || v.digest != (digest{}) {
+			if seen || v.mark != (digest{}) {
 				next.dead = append(next.dead, v)
 			}
 			if seen && known.state != v.state {
@@ -118,9 +142,17 @@ func (s *set) follow(incoming []version, at instant, r rules) (*set, []change) {
 			next.live = append(next.live, v.become(Current, at))
 		}
 	}
-	changes = append(changes, s.arrivals(next)...)
-	out = append(out, s.leftBehind(next, out)...)
-	changes = append(changes, next.overlap(s, out, at, r)...)
+	changes = append(changes, s.arrivals(before, next)...)
+	absent := s.leftBehind(next, out)
+	if len(incoming) > 0 && incoming[0].form == Keyset && r.moved.IsZero() { // it says itself what is accepted
+		for _, v := range absent {
+			v = v.become(Retired, at)
+			next.dead = append(next.dead, v)
+			changes = append(changes, change{EventRetired, v})
+		}
+		absent = nil
+	}
+	changes = append(changes, next.overlap(before, append(out, absent...), at, r)...)
 	next.remember(s.dead)
 	next.sort()
 	return next, changes
@@ -128,26 +160,27 @@ func (s *set) follow(incoming []version, at instant, r rules) (*set, []change) {
 
 // inherit carries over what is known of the same bytes: usage, the time of the
 // last change of state, the deadline. The same bytes under another id are the
-// same version.
-func (v version) inherit(known version, seen bool, at instant) version {
-	if !seen {
+// same version. known is nil for a version that is new.
+func (v version) inherit(known *version, at instant) version {
+	if known == nil {
 		v.usage, v.since = &usage{}, at.time()
 		return v
 	}
-	if v.digest == (digest{}) { // a tombstone without its value
-		v.digest, v.mark, v.claim, v.fingerprint = known.digest, known.mark, known.claim, known.fingerprint
+	if v.mark == (digest{}) { // a tombstone without its value
+		v.digest, v.hashed, v.mark, v.claim, v.fingerprint = known.digest, known.hashed, known.mark, known.claim, known.fingerprint
 	}
 	v.usage, v.since = known.usage, known.since
 	if v.notAfter.set && v.notAfter.wall == known.notAfter.wall {
 		v.notAfter = known.notAfter // pinned when first seen: a wall clock set back cannot move it
 	}
-	if v.state == Previous && known.state == Previous {
+	stated := v.until.set // by the source itself
+	if v.state == Previous && (stated && v.until.wall == known.until.wall && known.until.set || !stated && known.state == Previous) {
 		v.until = known.until
 	}
 	if v.state != known.state {
 		v.since = at.time()
 	}
-	if known.state == Revoked || v.state == Previous && known.state == Retired {
+	if known.state == Revoked || v.state == Previous && known.state == Retired && (!stated || v.until.passed(at)) {
 		v.state = known.state
 	}
 	return v
@@ -164,11 +197,12 @@ func (v version) become(state State, at instant) version {
 }
 
 // arrivals are the events of what is current now and was not before.
-func (s *set) arrivals(next *set) []change {
+func (s *set) arrivals(before roll, next *set) []change {
 	var changes []change
 	_, had := s.current()
 	for _, v := range next.live {
-		known, seen := s.find(&v)
+		known := before.find(&v)
+		seen := known != nil
 		switch {
 		case v.state == Pending && !seen:
 			changes = append(changes, change{EventPending, v})
@@ -179,7 +213,7 @@ func (s *set) arrivals(next *set) []change {
 			changes = append(changes, change{EventRestored, v})
 		case seen && known.state == Pending:
 			changes = append(changes, change{EventPromoted, v})
-		case had || seen:
+		case v.form == Latest && (had || seen):
 			changes = append(changes, change{EventRotated, v})
 		default:
 			changes = append(changes, change{EventInstalled, v})
@@ -191,10 +225,15 @@ func (s *set) arrivals(next *set) []change {
 // leftBehind returns the versions that were accepted and are in the new reading
 // neither as live nor as dead nor in listed.
 func (s *set) leftBehind(next *set, listed []version) []version {
+	mentioned := make(map[digest]bool, len(next.live)+len(next.dead)+len(listed))
+	for _, list := range [][]version{next.live, next.dead, listed} {
+		for i := range list {
+			mentioned[list[i].mark] = true
+		}
+	}
 	var out []version
 	for _, v := range s.live {
-		inListed := slices.ContainsFunc(listed, func(l version) bool { return l.digest == v.digest })
-		if _, still := next.find(&v); !still && !inListed && v.state != Pending {
+		if !mentioned[v.mark] && v.state != Pending {
 			out = append(out, v)
 		}
 	}
@@ -206,12 +245,13 @@ func (s *set) leftBehind(next *set, listed []version) []version {
 //
 // The deadline is that of the rotation, not of its discovery: the moment at
 // which the new version was created plus the overlap, so that nodes which notice
-// at different times agree. A store's clock is not believed beyond the skew.
-func (s *set) overlap(before *set, out []version, at instant, r rules) []change {
+// at different times agree. A store's clock is not believed beyond the skew. A list
+// was rotated when it was stored, whether or not a key is new in it.
+func (s *set) overlap(before roll, out []version, at instant, r rules) []change {
 	rotated := at.time()
 	for _, v := range s.live {
-		known, seen := before.find(&v)
-		if v.state == Current && !v.created.IsZero() && (!seen || known.state != Current) {
+		known := before.find(&v)
+		if v.state == Current && !v.created.IsZero() && (v.form == List || known == nil || known.state != Current) {
 			rotated = v.created
 			break
 		}
@@ -227,28 +267,34 @@ func (s *set) overlap(before *set, out []version, at instant, r rules) []change 
 	for i := range out {
 		if out[i].state != Previous || !out[i].until.set {
 			out[i] = out[i].become(Previous, at)
-			out[i].until = earlier(out[i].notAfter, boundAt(deadline, at))
+			out[i].until = boundAt(deadline, at)
 		}
+		out[i].until = earlier(out[i].notAfter, out[i].until)
 	}
 	slices.SortStableFunc(out, func(a, b version) int { return b.since.Compare(a.since) })
 	kept := 0
 	for _, v := range out {
-		known, seen := before.find(&v)
-		wasLive := seen && (known.state == Current || known.state == Previous)
+		known := before.find(&v)
+		wasLive := known != nil && (known.state == Current || known.state == Previous)
 		switch {
 		case v.until.passed(at):
 			s.dead = append(s.dead, v.become(Retired, at))
 			if wasLive {
 				changes = append(changes, change{EventRetired, v})
 			}
-		case kept == r.previous:
+		case v.form == Latest && kept == r.previous:
 			s.dead = append(s.dead, v.become(Retired, at))
 			if wasLive {
 				changes = append(changes, change{EventOverflow, v})
 			}
-		default:
+		case v.form == Latest:
 			kept++
 			s.live = append(s.live, v)
+		default:
+			s.live = append(s.live, v)
+			if known == nil || known.state != Previous || known.until.wall != v.until.wall {
+				changes = append(changes, change{EventPrevious, v})
+			}
 		}
 	}
 	return changes
@@ -259,8 +305,9 @@ func (s *set) overlap(before *set, out []version, at instant, r rules) []change 
 // unknown one.
 func (s *set) remember(dead []version) {
 	room := max(0, deadRemembered-len(s.dead))
+	now := s.roll()
 	for _, v := range dead {
-		if _, mentioned := s.find(&v); mentioned {
+		if now.find(&v) != nil {
 			continue
 		}
 		if v.state == Revoked {
@@ -275,18 +322,29 @@ func (s *set) remember(dead []version) {
 // sort brings the live versions into the order current, previous, pending, and
 // keeps the source's order among the current ones.
 func (s *set) sort() {
-	slices.SortStableFunc(s.live, func(a, b version) int { return int(a.state) - int(b.state) })
+	sorted := make([]version, 0, len(s.live))
+	for _, state := range [...]State{Current, Previous, Pending} {
+		for i := range s.live {
+			if s.live[i].state == state {
+				sorted = append(sorted, s.live[i])
+			}
+		}
+	}
+	s.live = sorted
 }
 
 // settle returns the set after time has passed: deadlines retire versions, a
 // pending one whose time has come becomes current. It returns s itself when
 // nothing changes.
 func (s *set) settle(at instant) (*set, []change) {
+	if !s.due(at) {
+		return s, nil
+	}
 	next := &set{highest: s.highest}
 	var changes []change
 	for _, v := range s.live {
 		switch {
-		case v.until.passed(at) || v.notAfter.passed(at):
+		case v.over(at):
 			v = v.become(Retired, at)
 			next.dead = append(next.dead, v)
 			changes = append(changes, change{EventRetired, v})
@@ -298,30 +356,42 @@ func (s *set) settle(at instant) (*set, []change) {
 			next.live = append(next.live, v)
 		}
 	}
-	if len(changes) == 0 {
-		return s, nil
-	}
 	next.remember(s.dead)
 	next.sort()
 	return next, changes
 }
 
+// due reports whether settle has something to do.
+func (s *set) due(at instant) bool {
+	for i := range s.live {
+		if v := &s.live[i]; v.over(at) || v.state == Pending && v.notBefore.passed(at) {
+			return true
+		}
+	}
+	return false
+}
+
+// over reports whether the time of v has passed.
+func (v *version) over(at instant) bool { return v.until.passed(at) || v.notAfter.passed(at) }
+
 // end returns the set in which the versions that match have reached a final state.
 func (s *set) end(state State, at instant, matches func(*version) bool) (*set, []change) {
 	next := &set{highest: s.highest}
 	var changes []change
-	for _, list := range [][]version{s.live, s.dead} {
-		for _, v := range list {
-			if matches(&v) && v.state != state && v.state != Revoked {
-				v = v.become(state, at)
-				next.dead = append(next.dead, v)
-				changes = append(changes, change{endings[state], v})
-			}
-		}
-	}
 	for _, v := range s.live {
-		if _, ended := next.find(&v); !ended {
+		if !matches(&v) {
 			next.live = append(next.live, v)
+			continue
+		}
+		v = v.become(state, at)
+		next.dead = append(next.dead, v)
+		changes = append(changes, change{endings[state], v})
+	}
+	for _, v := range s.dead {
+		if matches(&v) && v.state != state && v.state != Revoked {
+			v = v.become(state, at)
+			next.dead = append(next.dead, v)
+			changes = append(changes, change{endings[state], v})
 		}
 	}
 	next.remember(s.dead)
