@@ -247,7 +247,7 @@ func TestStatusAsJSON(t *testing.T) {
 	}
 	version := got["versions"].([]any)[0].(map[string]any)
 	// The first 48 bits of HMAC-SHA256("install", keyA): the same on every node.
-	want := map[string]any{"condition": "fresh", "kind": "master", "ready": true, "id": "fp-4cec07bac282", "fingerprint": "fp-4cec07bac282", "state": "current", "uses": 1.0}
+	want := map[string]any{"condition": "fresh", "kind": "master", "ready": true, "id": "fp-da4cd8561005", "fingerprint": "fp-da4cd8561005", "state": "current", "uses": 1.0}
 	have := map[string]any{"condition": got["condition"], "kind": got["kind"], "ready": got["ready"], "id": version["id"], "fingerprint": version["fingerprint"], "state": version["state"], "uses": version["uses"]}
 	if diff := cmp.Diff(want, have); diff != "" {
 		t.Errorf("status (-want +got):\n%s", diff)

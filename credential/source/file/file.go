@@ -13,8 +13,6 @@ package file
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
 	"errors"
 	"io"
 	"io/fs"
@@ -74,19 +72,17 @@ func newSource(path string, poll time.Duration) *source {
 	if poll <= 0 {
 		poll = defaultPoll
 	}
-	s := &source{path: filepath.Clean(path), poll: poll}
-	_, _ = rand.Read(s.salt[:])
-	return s
+	return &source{path: filepath.Clean(path), poll: poll}
 }
 
 type source struct {
-	path    string
-	poll    time.Duration
-	decoder credential.Decoder
-	salt    [16]byte
+	path     string
+	poll     time.Duration
+	decoder  credential.Decoder
+	digester credential.Digester
 
 	mu       sync.Mutex
-	content  [32]byte  // salted digest of the latest content read
+	content  [32]byte  // digest of the latest content read
 	lastSeen time.Time // when it was read last
 	lastLook look      // at that time
 	created  time.Time // when it came, as far as can be told
@@ -202,7 +198,7 @@ func (s *source) failed(err error) error {
 func (s *source) date(content []byte, now look) time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	sum := s.digest(content)
+	sum := s.digester.Bytes(content)
 	if sum != s.content || s.created.IsZero() {
 		s.created = now.modified
 		if now.changed.After(s.created) {
@@ -215,15 +211,6 @@ func (s *source) date(content []byte, now look) time.Time {
 	}
 	s.lastSeen, s.lastLook = time.Now(), now
 	return s.created
-}
-
-func (s *source) digest(content []byte) [32]byte {
-	hash := sha256.New()
-	hash.Write(s.salt[:])
-	hash.Write(content)
-	var sum [32]byte
-	hash.Sum(sum[:0])
-	return sum
 }
 
 // Watch looks at the file again and again. It follows links, so that the swap of a

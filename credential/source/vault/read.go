@@ -2,8 +2,6 @@ package vault
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -30,7 +28,7 @@ type source struct {
 	pinned      uint64
 	decoder     credential.Decoder
 	client      *client
-	salt        [16]byte
+	digester    credential.Digester
 
 	mu sync.Mutex
 	// engine is what Vault said is mounted there.
@@ -48,8 +46,6 @@ type engine struct {
 	mount, path string // of version 2 of the key/value engine
 	versioned   bool
 }
-
-func newSalt(salt []byte) { _, _ = rand.Read(salt) }
 
 // Info: version numbers only grow. An engine without versions is given numbers here.
 func (s *source) Info() credential.Info {
@@ -214,7 +210,7 @@ func (s *source) readVersions(ctx context.Context, e engine) (credential.Payload
 	base := s.advance(&now.version)
 	payload := credential.Payload{Versions: []credential.Version{now.version}}
 	current := &payload.Versions[0]
-	mark := s.mark(current)
+	mark := s.digester.Version(current)
 	for back := uint64(1); s.pinned == 0 && back <= lookBack && back < number; back++ {
 		before, err := s.read(ctx, e, number-back)
 		if err != nil {
@@ -224,7 +220,7 @@ func (s *source) readVersions(ctx context.Context, e engine) (credential.Payload
 			break // it was removed, may not be read, or has not the field
 		}
 		before.version.Number += base
-		if !before.deleted && !before.destroyed && s.mark(&before.version) == mark {
+		if !before.deleted && !before.destroyed && s.digester.Version(&before.version) == mark {
 			current.Created = before.version.Created // it has been current since then
 			continue
 		}
@@ -305,7 +301,7 @@ func (s *source) remember(versions []credential.Version) {
 	}
 	for i := range versions {
 		if v := &versions[i]; v.State == credential.Current || v.State == credential.Previous {
-			s.delivered[v.Number] = s.mark(v)
+			s.delivered[v.Number] = s.digester.Version(v)
 		}
 	}
 	for _, number := range slices.Sorted(maps.Keys(s.delivered)) {
@@ -340,29 +336,12 @@ func (s *source) readPlain(ctx context.Context) (credential.Payload, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if mark := s.mark(&version); s.delivered[s.latest] != mark {
+	if mark := s.digester.Version(&version); s.delivered[s.latest] != mark {
 		s.latest++
 		s.delivered = map[uint64][32]byte{s.latest: mark}
 	}
 	version.Number = s.latest
 	return credential.Payload{Versions: []credential.Version{version}, TTL: lease}, nil
-}
-
-// mark is a digest of what a version holds.
-func (s *source) mark(v *credential.Version) [32]byte {
-	hash := sha256.New()
-	hash.Write(s.salt[:])
-	write := func(name string, secret credential.Secret) {
-		value := secret.Reveal()
-		defer clear(value)
-		fmt.Fprintf(hash, "%d:%s=%d:", len(name), name, len(value))
-		hash.Write(value)
-	}
-	write("", v.Value)
-	for _, name := range slices.Sorted(maps.Keys(v.Fields)) {
-		write(name, v.Fields[name])
-	}
-	return [32]byte(hash.Sum(nil))
 }
 
 // refuse says what a status of Vault means: 503 is sealed, 429, 472 and 473 are nodes

@@ -88,7 +88,6 @@ func (p *pool) open(ref credential.Reference) (credential.Source, error) {
 	if s.client, err = p.client(ref); err != nil {
 		return nil, err
 	}
-	newSalt(s.salt[:])
 	return s, nil
 }
 
