@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/parley-backend/parley/credential/credentialtest"
 )
 
 // TestMain makes the test binary the command parley, too: scripts and tests run it as their users do.
@@ -52,6 +54,18 @@ const (
 	restKey        = "canary-rest-9HjLr4SiCy7EnXg"
 )
 
+// canaries are the keys above and those of single tests. Whatever a process of any test writes is searched for them when it ends.
+var canaries = []string{masterKey, readOnlyKey, maintenanceKey, restKey, firstKey, secondKey, thirdKey, stolenKey, freshKey, unseenKey}
+
+// Keys that replace one another.
+const (
+	firstKey  = "canary-first-value-of-the-master-key-5f2c"
+	secondKey = "canary-second-value-of-the-master-key-91ab"
+	thirdKey  = "canary-third-value-of-the-master-key-cc07"
+	stolenKey = "canary-stolen-master-key-1c9e"
+	freshKey  = "canary-fresh-master-key-77d0"
+)
+
 // spawn starts the command in a folder; env are further variables of the environment. It is killed when the test ends.
 func spawn(t *testing.T, dir string, env []string, args ...string) *process {
 	t.Helper()
@@ -68,6 +82,9 @@ func spawn(t *testing.T, dir string, env []string, args ...string) *process {
 	t.Cleanup(func() {
 		p.cmd.Process.Kill()
 		<-p.ended
+		if leaked := credentialtest.Leaks(p.out.String()+p.errs.String(), canaries...); leaked != nil {
+			t.Errorf("the output of parley %q holds %q", args, leaked)
+		}
 	})
 	return p
 }
@@ -213,6 +230,9 @@ func send(r *http.Request) (answer, error) {
 		return answer{}, err
 	}
 	a := answer{status: response.StatusCode, text: string(text)}
+	if leaked := credentialtest.Leaks(a.text, masterKey, readOnlyKey, maintenanceKey, restKey); leaked != nil {
+		return answer{}, fmt.Errorf("the answer to %s %s holds %q", r.Method, r.URL.Path, leaked)
+	}
 	_ = json.Unmarshal(text, &a.body) // what is no object has no members
 	return a, nil
 }

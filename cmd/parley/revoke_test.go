@@ -11,7 +11,7 @@ import (
 // with the source delivering it again.
 func TestI2RevokeThenKill(t *testing.T) {
 	t.Parallel()
-	const stolen = "stolen-master-key-of-the-kill-test"
+	const stolen = stolenKey
 	for range 3 {
 		dir := t.TempDir()
 		path := filepath.Join(dir, "master")
@@ -62,7 +62,7 @@ func TestI2RevokeThenKill(t *testing.T) {
 // TestI2RevokedByAnotherProcess revokes by one of two processes on one data folder: the other refuses the key without a restart.
 func TestI2RevokedByAnotherProcess(t *testing.T) {
 	t.Parallel()
-	const stolen, fresh = "stolen-master-key-of-the-two-processes", "fresh-master-key-of-the-two-processes"
+	const stolen, fresh = stolenKey, freshKey
 	dir := t.TempDir()
 	path := filepath.Join(dir, "master")
 	write(t, path, stolen)

@@ -69,7 +69,7 @@ func TestRotation(t *testing.T) {
 	} {
 		t.Run(way.name, func(t *testing.T) {
 			t.Parallel()
-			path, replace := way.make(t, "first-value-of-the-master-key-5f2c\n")
+			path, replace := way.make(t, firstKey+"\n")
 			rotate(t, path, replace)
 		})
 	}
@@ -83,7 +83,7 @@ func rename(t *testing.T, from, to string) {
 }
 
 func rotate(t *testing.T, path string, replace func(string)) {
-	const first, second = "first-value-of-the-master-key-5f2c", "second-value-of-the-master-key-91ab"
+	const first, second = firstKey, secondKey
 	p := startServer(t, t.TempDir(), "--appId="+appID, "--masterKey=file://"+path, fmt.Sprintf("--keyOverlap=%d", int(overlap.Seconds())),
 		"--metricsAddress=127.0.0.1:0", "--allowClientClassCreation=true")
 	l := newLoad(p, first)
@@ -154,9 +154,9 @@ func rotate(t *testing.T, path string, replace func(string)) {
 	if err := os.RemoveAll(path); err != nil {
 		t.Fatal(err)
 	}
-	write(t, path, "third-value-of-the-master-key-cc07")
+	write(t, path, thirdKey)
 	p.await("the key of the mended file", func() bool {
-		a, err := p.try(http.MethodGet, "/schemas", "", "X-Parse-Master-Key", "third-value-of-the-master-key-cc07")
+		a, err := p.try(http.MethodGet, "/schemas", "", "X-Parse-Master-Key", thirdKey)
 		return err == nil && a.status == http.StatusOK
 	})
 	l.progress("the load after all", masterRequests, sessionRequests, publicRequests)
@@ -165,7 +165,7 @@ func rotate(t *testing.T, path string, replace func(string)) {
 		t.Error(failure)
 	}
 	p.end()
-	for _, secret := range []string{first, second, "third-value-of-the-master-key-cc07"} {
+	for _, secret := range []string{first, second, thirdKey} {
 		if strings.Contains(p.errs.String()+p.out.String(), secret) {
 			t.Errorf("the output holds the key %s", secret)
 		}
