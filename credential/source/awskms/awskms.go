@@ -98,7 +98,7 @@ func open(pool *awsapi.Pool[*kms.Client], ref credential.Reference) (credential.
 	if err != nil {
 		return nil, err
 	}
-	s.client, s.location = pool.Client(at), at.Location(place)
+	s.client, s.location, s.instance = pool.Client(at), at.Location(place), at.Instance("kms")
 	return s, nil
 }
 
@@ -111,12 +111,13 @@ type source struct {
 	decoder   credential.Decoder
 	client    *awsapi.Client[*kms.Client]
 	location  string
+	instance  string
 }
 
 // Info describes the source. Not even what stands in the reference itself is Immutable: KMS may not answer at the start,
 // and the key may be taken away.
 func (s *source) Info() credential.Info {
-	return credential.Info{Scheme: "awskms", Location: s.location}
+	return credential.Info{Scheme: "awskms", Location: s.location, Instance: s.instance}
 }
 
 // Fetch reads the ciphertext and has KMS decrypt it. A ciphertext that is damaged, of another key or of another encryption context is
@@ -140,11 +141,7 @@ func (s *source) Fetch(ctx context.Context) (credential.Payload, error) {
 		return credential.Payload{}, err
 	}
 	defer clear(out.Plaintext)
-	var version credential.Version
-	if err := s.decoder.Decode(out.Plaintext, &version); err != nil {
-		return credential.Payload{}, err
-	}
-	return credential.Payload{Versions: []credential.Version{version}}, nil
+	return s.decoder.Payload(out.Plaintext, credential.Version{})
 }
 
 // ciphertext returns what is to be decrypted. A file is read anew each time.

@@ -77,7 +77,7 @@ func openSecret(pool *awsapi.Pool[*secretsmanager.Client], ref credential.Refere
 	if err != nil {
 		return nil, err
 	}
-	s.client, s.location = pool.Client(at), at.Location(name)
+	s.client, s.location, s.instance = pool.Client(at), at.Location(name), at.Instance("secretsmanager")
 	return s, nil
 }
 
@@ -131,6 +131,6 @@ func openParameter(pool *awsapi.Pool[*ssm.Client], ref credential.Reference) (cr
 	if err != nil {
 		return nil, err
 	}
-	p.client, p.location = pool.Client(at), at.Location(name)
+	p.client, p.location, p.instance = pool.Client(at), at.Location(name), at.Instance("ssm")
 	return p, nil
 }

@@ -28,23 +28,31 @@ type parameter struct {
 	client   *awsapi.Client[*ssm.Client]
 	location string
 
+	instance string
+
 	mu sync.Mutex
-	// latest is the newest version read, written when it was. A lower number that was written later is another parameter
-	// under the same name, and counts from base on.
-	latest, base int64
-	written      time.Time
-	last         *since
+	// latest is the newest version read. A lower number that was written later is of another parameter under the same
+	// name, and counts from base on.
+	latest edition
+	base   int64
+	last   *since
 }
 
-// since is how long the value of the reading before has been there, nil after a failure.
-type since struct {
+// edition is what AWS says of a version besides its value.
+type edition struct {
 	number  int64
+	written time.Time
+}
+
+// since is how long the value of the reading before has been there; nil after a failure.
+type since struct {
+	number  int64 // from base on
 	created time.Time
 }
 
 // Info: version numbers only grow. A label may be moved back.
 func (p *parameter) Info() credential.Info {
-	return credential.Info{Scheme: "awsssm", Location: p.location, Monotonic: p.selector == ""}
+	return credential.Info{Scheme: "awsssm", Location: p.location, Instance: p.instance, Monotonic: p.selector == ""}
 }
 
 // Fetch reads the latest version, and the value before it as (*secret).Fetch does: at the first reading, after a
@@ -54,37 +62,40 @@ func (p *parameter) Fetch(ctx context.Context) (credential.Payload, error) {
 	last := p.last
 	p.last = nil
 	p.mu.Unlock()
-	now, err := p.get(ctx, p.selector)
-	if err != nil {
-		return credential.Payload{}, err
+	payload, latest, err := p.get(ctx, p.selector)
+	if err != nil || p.selector != "" {
+		return payload, err
 	}
-	if p.selector != "" {
-		return credential.Payload{Versions: []credential.Version{now}}, nil
+	base := p.advance(latest)
+	for i := range payload.Versions {
+		payload.Versions[i].Number += uint64(base)
 	}
-	number := int64(now.Number)
-	base := p.advance(&now)
-	versions := []credential.Version{now}
-	if last != nil && last.number == number && base == 0 {
-		versions[0].Created = last.created
-	} else if versions, err = p.before(ctx, versions, number, base); err != nil {
+	if p.decoder.Several() { // several keys say themselves what they are
+		return payload, nil
+	}
+	if last != nil && last.number == base+latest.number {
+		payload.Versions[0].Created = last.created
+	} else if payload.Versions, err = p.before(ctx, payload.Versions, latest.number, base); err != nil {
 		return credential.Payload{}, err
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.last = &since{number: number, created: versions[0].Created}
-	return credential.Payload{Versions: versions}, nil
+	p.last = &since{number: base + latest.number, created: payload.Versions[0].Created}
+	return payload, nil
 }
 
 // before adds the value before the current one, and sees since when that is there.
 func (p *parameter) before(ctx context.Context, versions []credential.Version, number, base int64) ([]credential.Version, error) {
 	for back := int64(1); back <= lookBack && back < number; back++ {
-		v, err := p.get(ctx, strconv.FormatInt(number-back, 10))
+		payload, _, err := p.get(ctx, strconv.FormatInt(number-back, 10))
 		switch {
 		case errors.Is(err, credential.Unavailable) || ctx.Err() != nil:
 			return nil, err
 		case err != nil:
 			return versions, nil // it was removed, or cannot be used
-		case same(versions[0], v):
+		}
+		v := payload.Versions[0]
+		if same(versions[0], v) {
 			versions[0].Created = v.Created
 			wipe(v)
 			continue
@@ -96,32 +107,30 @@ func (p *parameter) before(ctx context.Context, versions []credential.Version, n
 	return versions, nil
 }
 
-// advance notes the latest version, gives it its number among all that were under this name, and returns what was
-// added to it.
-func (p *parameter) advance(v *credential.Version) (base int64) {
+// advance notes the latest version and returns what to add to its number, so that numbers grow beyond the life of a parameter.
+func (p *parameter) advance(e edition) (base int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	number := int64(v.Number)
-	if number < p.latest && v.Created.After(p.written) {
-		p.base += p.latest
-		p.latest, p.written = number, v.Created
-	} else if number >= p.latest {
-		p.latest, p.written = number, v.Created
+	if e.number <= p.latest.number && e.written.After(p.latest.written) {
+		p.base += p.latest.number
+		p.latest = e
+	} else if e.number >= p.latest.number {
+		p.latest = e
 	}
-	v.Number += uint64(p.base)
 	return p.base
 }
 
 // get reads one version: the latest for "".
-func (p *parameter) get(ctx context.Context, selector string) (credential.Version, error) {
+func (p *parameter) get(ctx context.Context, selector string) (credential.Payload, edition, error) {
 	found, err := p.read(ctx, selector)
 	if err != nil {
-		return credential.Version{}, err
+		return credential.Payload{}, edition{}, err
 	}
 	content := []byte(aws.ToString(found.Value))
 	defer clear(content)
-	v := credential.Version{ID: strconv.FormatInt(found.Version, 10), Number: uint64(found.Version), Created: aws.ToTime(found.LastModifiedDate)}
-	return v, p.decoder.Decode(content, &v)
+	e := edition{number: found.Version, written: aws.ToTime(found.LastModifiedDate)}
+	payload, err := p.decoder.Payload(content, credential.Version{ID: strconv.FormatInt(e.number, 10), Number: uint64(e.number), Created: e.written})
+	return payload, e, err
 }
 
 func (p *parameter) read(ctx context.Context, selector string) (*types.Parameter, error) {

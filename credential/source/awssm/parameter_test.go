@@ -100,8 +100,14 @@ func TestParameterMadeAnew(t *testing.T) {
 			t.Errorf("made anew, the parameter is %v, want %v", got, want)
 		}
 	}
+	c.delete(t)
+	time.Sleep(2 * time.Millisecond)
+	c.put(t, keyB) // version 1 once more
+	if got, want := fetch(t, s), []version{{Value: keyB, Number: 4, Created: true}}; !cmp.Equal(got, want) {
+		t.Errorf("made anew once more, the parameter is %v, want %v", got, want)
+	}
 	c.put(t, keyA)
-	want := []version{{Value: keyA, Number: 4, Created: true}, {State: credential.Previous, Value: keyC, Number: 3, Created: true}}
+	want := []version{{Value: keyA, Number: 5, Created: true}, {State: credential.Previous, Value: keyB, Number: 4, Created: true}}
 	if got := fetch(t, s); !cmp.Equal(got, want) {
 		t.Errorf("written again, the parameter is %v, want %v", got, want)
 	}

@@ -32,6 +32,7 @@ type secret struct {
 	decoder        credential.Decoder
 	client         *awsapi.Client[*secretsmanager.Client]
 	location       string
+	instance       string
 	last           atomic.Pointer[told]
 }
 
@@ -43,7 +44,7 @@ type told struct {
 
 // Info: version ids are opaque, and the labels may go back.
 func (s *secret) Info() credential.Info {
-	return credential.Info{Scheme: "awssm", Location: s.location}
+	return credential.Info{Scheme: "awssm", Location: s.location, Instance: s.instance}
 }
 
 func (s *secret) pinned() bool { return s.stage != "" || s.version != "" }
@@ -56,91 +57,97 @@ func (s *secret) pinned() bool { return s.stage != "" || s.version != "" }
 // NextRotationDate would be a hint for the time to live, at the price of one more call for each reading; a presented key
 // that is not known yet causes a reading anyway.
 func (s *secret) Fetch(ctx context.Context) (credential.Payload, error) {
-	last := s.last.Swap(nil)
-	versions, err := s.read(ctx, last)
+	payload, err := s.read(ctx, s.last.Swap(nil))
 	if err != nil {
 		return credential.Payload{}, err
 	}
-	s.last.Store(&told{id: versions[0].ID, created: versions[0].Created})
-	return credential.Payload{Versions: versions}, nil
+	if !s.decoder.Several() {
+		s.last.Store(&told{id: payload.Versions[0].ID, created: payload.Versions[0].Created})
+	}
+	return payload, nil
 }
 
 // read makes one consistent reading of two calls: it begins anew when it sees that the labels moved.
-func (s *secret) read(ctx context.Context, last *told) ([]credential.Version, error) {
+func (s *secret) read(ctx context.Context, last *told) (credential.Payload, error) {
 	stage := s.stage
 	if !s.pinned() {
 		stage = stageCurrent
 	}
 	for range readings {
-		now, err := s.get(ctx, stage, s.version)
-		if err != nil {
-			return nil, err
+		payload, err := s.get(ctx, stage, s.version)
+		if err != nil || s.pinned() || s.decoder.Several() { // several keys say themselves what they are
+			return payload, err
 		}
+		now := &payload.Versions[0]
 		if last != nil && last.id == now.ID {
 			now.Created = last.created
-			return []credential.Version{now}, nil
+			return payload, nil
 		}
-		if s.pinned() {
-			return []credential.Version{now}, nil
-		}
-		before, err := s.get(ctx, stagePrevious, "")
+		previous, err := s.get(ctx, stagePrevious, "")
 		switch {
 		case errors.Is(err, credential.Missing), errors.Is(err, credential.Denied), errors.Is(err, credential.Invalid):
-			return []credential.Version{now}, nil // there is none, or none that can be used
+			return payload, nil // there is none, or none that can be used
 		case err != nil:
-			return nil, err
-		case before.ID == now.ID: // AWSCURRENT moved on between the two
+			return credential.Payload{}, err
+		}
+		before := previous.Versions[0]
+		told, moved := false, before.ID == now.ID // AWSCURRENT moved on between the two
+		if !moved {
+			if told, moved, err = s.date(ctx, now, before); err != nil {
+				return credential.Payload{}, err
+			}
+		}
+		switch {
+		case told:
+			before.State = credential.Previous
+			payload.Versions = append(payload.Versions, before)
+			return payload, nil
+		case !moved:
 			wipe(before)
-			continue
+			return payload, nil
 		}
-		versions, moved, err := s.both(ctx, now, before)
-		if err != nil || !moved {
-			return versions, err
-		}
+		wipe(*now)
+		wipe(before)
 	}
-	return nil, credential.Errorf(credential.Unavailable, "the labels of the secret move faster than it can be read")
+	return credential.Payload{}, credential.Errorf(credential.Unavailable, "the labels of the secret move faster than it can be read")
 }
 
-// both puts the two versions together. The deadline of the one before counts from when the other became current: that is when
-// it was made, unless the labels went back to an older version; then it is when the secret was changed last.
-func (s *secret) both(ctx context.Context, now, before credential.Version) (versions []credential.Version, moved bool, err error) {
-	before.State = credential.Previous
+// date sets since when a version is current, from which the deadline of the one before counts, and says whether that one is to be told
+// of. A version is current since it was made, unless the labels went back to an older one: then since the secret was changed last.
+func (s *secret) date(ctx context.Context, now *credential.Version, before credential.Version) (told, moved bool, err error) {
 	switch {
-	case same(now, before): // another field of the document changed: this value is current since then
+	case same(*now, before): // another field of the document changed: this value is current since then
 		now.Created = before.Created
-		wipe(before)
-		return []credential.Version{now}, false, nil
+		return false, false, nil
 	case !before.Created.After(now.Created):
-		return []credential.Version{now, before}, false, nil
+		return true, false, nil
 	}
 	about, err := s.describe(ctx)
 	switch {
-	case errors.Is(err, credential.Denied):
-		now.Created = time.Time{} // not known: the engine counts from when it notices, and cold starts know of one version only
-		wipe(before)
-		return []credential.Version{now}, false, nil
+	case errors.Is(err, credential.Denied): // not known: the engine counts from when it notices, and a server that has just started knows of one version only
+		now.Created = time.Time{}
+		return false, false, nil
 	case err != nil:
-		return nil, false, err
+		return false, false, err
 	case !slices.Contains(about.VersionIdsToStages[now.ID], stageCurrent):
-		return nil, true, nil
+		return false, true, nil
 	}
 	now.Created = aws.ToTime(about.LastChangedDate)
-	return []credential.Version{now, before}, false, nil
+	return true, false, nil
 }
 
 // get reads one version: that with the label, or that with the id.
-func (s *secret) get(ctx context.Context, stage, id string) (credential.Version, error) {
+func (s *secret) get(ctx context.Context, stage, id string) (credential.Payload, error) {
 	out, err := s.value(ctx, stage, id)
 	if err != nil {
-		return credential.Version{}, err
+		return credential.Payload{}, err
 	}
 	content := contentOf(out)
 	defer clear(content)
-	v := credential.Version{ID: aws.ToString(out.VersionId), Created: aws.ToTime(out.CreatedDate)}
-	if v.ID == "" {
-		return credential.Version{}, credential.Errorf(credential.Unavailable, "an answer that is not AWS's")
+	if aws.ToString(out.VersionId) == "" {
+		return credential.Payload{}, credential.Errorf(credential.Unavailable, "an answer that is not AWS's")
 	}
-	return v, s.decoder.Decode(content, &v)
+	return s.decoder.Payload(content, credential.Version{ID: *out.VersionId, Created: aws.ToTime(out.CreatedDate)})
 }
 
 // contentOf returns the text, or the bytes, that a version holds. They belong to the caller.

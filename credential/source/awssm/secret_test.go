@@ -424,3 +424,30 @@ func TestSecretGoneWithoutDescribe(t *testing.T) {
 		fails(t, b.Open(t, awssm.Opener(), "awssm://x"), test.want)
 	}
 }
+
+// A secret, and a parameter, may hold several keys.
+func TestSeveralKeys(t *testing.T) {
+	awstest.OnEach(t, func(t *testing.T, b *awstest.Bed) {
+		o, c := newOperator(t, b), newClerk(t, b)
+		for range 2 {
+			o.put(t, keyA+"\n"+keyB+"\n")
+			c.put(t, keyA+"\n"+keyB+"\n")
+		}
+		for _, s := range []credential.Source{
+			b.Open(t, awssm.Opener(), "awssm://"+o.name+"?format=lines"),
+			b.Open(t, awssm.ParameterOpener(), "awsssm://"+c.name+"?format=lines"),
+		} {
+			payload, err := s.Fetch(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, v := range payload.Versions {
+				got = append(got, string(v.Value.Reveal()))
+			}
+			if want := []string{keyA, keyB}; payload.Form != credential.List || !cmp.Equal(got, want) {
+				t.Errorf("%s holds %v, want %v", s.Info().Scheme, got, want)
+			}
+		}
+	})
+}

@@ -72,6 +72,11 @@ func (at Place) Location(name string) string {
 	return name + " (" + strings.Join(where, ", ") + ")"
 }
 
+// Instance names the service of a place.
+func (at Place) Instance(service string) string {
+	return strings.Join([]string{"aws", service, at.Region, at.Profile, at.Endpoint}, " ")
+}
+
 // Wrong is an error of a reference.
 func Wrong(ref credential.Reference, format string, args ...any) error {
 	return credential.Errorf(credential.Misconfigured, "reference "+ref.Scheme+": "+format, args...)
