@@ -24,28 +24,59 @@ func (c *Credential) accept(p Payload, at instant) ([]version, error) {
 			scrub()
 		}
 	}()
-	if len(p.Versions) == 0 {
-		return nil, Errorf(Invalid, "no version")
+	if err := p.fits(); err != nil {
+		return nil, err
 	}
-	size := 0
-	for _, v := range p.Versions {
-		size += v.Value.Len()
+	versions := make([]version, 0, len(p.Versions))
+	places := make(map[digest]int, len(p.Versions)) // in versions
+	for i := range p.Versions {
+		v, err := c.acceptVersion(&p.Versions[i], at)
+		if err != nil && p.Form != Latest {
+			return nil, Errorf(Invalid, "key %d: %s", i+1, asError(err).Reason)
+		} else if err != nil {
+			return nil, err
+		}
+		v.form = p.Form
+		earlier, twice := places[v.mark]
+		if !twice || v.mark == (digest{}) {
+			places[v.mark] = len(versions)
+			versions = append(versions, v)
+			continue
+		}
+		// The same bytes twice in one payload are one version, and a refusal of them wins.
+		ended := func(v *version) bool { return v.state == Disabled || v.state == Revoked }
+		if before := &versions[earlier]; p.Form == Keyset && !ended(before) && !ended(&v) {
+			return nil, Errorf(Invalid, "key %d: its value is that of an earlier key", i+1)
+		} else if v.state == Revoked || v.state == Disabled && before.state != Revoked {
+			*before = v
+		}
+	}
+	return versions, nil
+}
+
+// fits says what is wrong with the form and the size of a payload.
+func (p Payload) fits() error {
+	if len(p.Versions) == 0 {
+		return Errorf(Invalid, "no version")
+	}
+	total := 0
+	for i := range p.Versions {
+		v := &p.Versions[i]
+		size := v.Value.Len()
 		for _, field := range v.Fields {
 			size += field.Len()
 		}
-	}
-	if size > maxValue {
-		return nil, Errorf(Invalid, "larger than %d bytes", maxValue)
-	}
-	var versions []version
-	for i := range p.Versions {
-		v, err := c.acceptVersion(&p.Versions[i], at)
-		if err != nil {
-			return nil, err
+		if total += size; size > maxValue || total > maxValue && p.Form == Latest {
+			return Errorf(Invalid, "larger than %d bytes", maxValue)
 		}
-		versions = fold(versions, v)
 	}
-	return versions, nil
+	switch {
+	case p.Form > Keyset:
+		return Errorf(Invalid, "a form that is not known")
+	case total > maxPayload || len(p.Versions) > maxVersions:
+		return Errorf(Invalid, "more than %d keys or %d bytes", maxVersions, maxPayload)
+	}
+	return nil
 }
 
 func (p Payload) wipe() {
@@ -55,20 +86,6 @@ func (p Payload) wipe() {
 			field.Wipe()
 		}
 	}
-}
-
-// fold adds v. The same bytes twice in one payload are one version, and a
-// refusal of them wins.
-func fold(versions []version, v version) []version {
-	for i := range versions {
-		if v.digest != (digest{}) && versions[i].digest == v.digest {
-			if v.state == Revoked || v.state == Disabled && versions[i].state != Revoked {
-				versions[i] = v
-			}
-			return versions
-		}
-	}
-	return append(versions, v)
 }
 
 func (c *Credential) acceptVersion(in *Version, at instant) (version, error) {
@@ -81,27 +98,42 @@ func (c *Credential) acceptVersion(in *Version, at instant) (version, error) {
 	if c.info().Monotonic && v.number == 0 {
 		return version{}, Errorf(Invalid, "a version without its number")
 	}
-	if in.State == Revoked || in.State == Disabled {
-		if in.Value.Len() == 0 && len(in.Fields) == 0 {
+	if in.State == Previous {
+		v.until = farBound(in.Until, 0, at)
+	}
+	atRest := in.Digest != [32]byte{}
+	switch {
+	case atRest && (in.Value.Len() > 0 || len(in.Fields) > 0):
+		return version{}, Errorf(Invalid, "both a value and its digest")
+	case atRest && c.cfg().Present:
+		return version{}, Errorf(Invalid, "a digest, of which there is nothing to present")
+	case in.State == Revoked || in.State == Disabled:
+		if !atRest && in.Value.Len() == 0 && len(in.Fields) == 0 {
 			if in.ID == "" {
 				return version{}, Errorf(Invalid, "a %s version with neither id nor value", in.State)
 			}
 			return v, nil
 		}
 	}
-	value, err := c.cleanAll(in)
-	if err != nil {
-		return version{}, err
+	once := digest(in.Digest)
+	if atRest {
+		v.hashed, v.digest = true, resalted(&c.salt, &once)
+	} else {
+		value, err := c.cleanAll(in)
+		if err != nil {
+			return version{}, err
+		}
+		defer clear(value)
+		once = hashed(value)
+		v.digest = salted(&c.salt, value)
 	}
-	defer clear(value)
-	v.digest = salted(&c.salt, value)
-	v.mark = keyed(c.installKey.raw(), value)
+	v.mark = keyed(c.installKey.raw(), &once)
 	v.fingerprint = "fp-" + hex.EncodeToString(v.mark[:6])
 	if v.id == "" {
 		v.id = v.fingerprint
 	}
 	if c.cfg().Set != nil {
-		v.claim = c.cfg().Set.mark(value)
+		v.claim = c.cfg().Set.mark(&once)
 	}
 	if c.cfg().Present {
 		v.value, v.fields = in.Value, in.Fields
@@ -201,10 +233,9 @@ func (c *Credential) forbidden(r rune) bool {
 	return unicode.IsControl(r)
 }
 
-// keyed returns the HMAC-SHA256, under key, of the SHA-256 of value. The value itself is not given to crypto/hmac, whose state keeps
-// a copy of the end of it.
-func keyed(key, value []byte) (sum digest) {
-	once := hashed(value)
+// keyed returns the HMAC-SHA256, under key, of the SHA-256 of a value: so it is the same whether a store has the value or its
+// digest, and the value itself is not given to crypto/hmac, whose state keeps a copy of the end of it.
+func keyed(key []byte, once *digest) (sum digest) {
 	mac := hmac.New(sha256.New, key)
 	mac.Write(once[:])
 	mac.Sum(sum[:0])
