@@ -70,8 +70,9 @@ func (in *instance) place(ctx context.Context) (leave func()) {
 
 // asking goes with the context of a fetch to the source that is asked in the end, past a Chain.
 type asking struct {
-	set    *Set
-	urgent bool // an operator or the store itself asked for it: not to be held back
+	set     *Set
+	urgent  bool // an operator or the store itself asked for it: not to be held back
+	refused bool // see Refused
 }
 
 type askingKey struct{}

@@ -273,6 +273,7 @@ func (c *Credential) refetch(ctx context.Context, generation uint64) *Error {
 		sees := !f.begun || c.lastStart >= refusedAt
 		if sees { // whoever began it: what it brings is owed to the refusal
 			c.refused.allow(generation, c.now().mono)
+			f.refused = true // of no effect if it has begun
 		}
 		c.mu.Unlock()
 		select {

@@ -9,12 +9,13 @@ import (
 // A flight is one attempt to fetch, shared by everyone who wants one. There is at
 // most one per credential. Before it has begun it may wait for the minimum gap.
 type flight struct {
-	source uint64 // Credential.source when it began; guarded by Credential.mu
-	begun  bool   // the source has been asked; guarded by Credential.mu
-	urgent bool   // an operator or the store wants it; guarded by Credential.mu
-	hurry  chan struct{}
-	done   chan struct{}
-	err    *Error // valid after done
+	source  uint64 // Credential.source when it began; guarded by Credential.mu
+	begun   bool   // the source has been asked; guarded by Credential.mu
+	urgent  bool   // an operator or the store wants it; guarded by Credential.mu
+	refused bool   // what is presented was refused; guarded by Credential.mu
+	hurry   chan struct{}
+	done    chan struct{}
+	err     *Error // valid after done
 }
 
 // call is one call of Source.Fetch.
@@ -139,7 +140,7 @@ func (c *Credential) plan(at, began instant) {
 
 // leaseEnd returns when the value that is presented must be asked for again because it
 // ends: at 0.80 of its lease at the latest, whatever the time to live. The lease
-// began when the store made the value, if it says when; after 0.80 of it, and if it
+// began when the store made the value, if it says when; after 0.65 of it, and if it
 // does not say, what is left of it counts.
 func (c *Credential) leaseEnd(began instant) (time.Duration, bool) {
 	v, has := c.snap.Load().current()
@@ -150,13 +151,11 @@ func (c *Credential) leaseEnd(began instant) (time.Duration, bool) {
 	if left <= 0 {
 		return 0, false
 	}
-	next := jitter(leaseFrom, leaseTo, left)
-	if age := began.time().Sub(v.created); !v.created.IsZero() && age > 0 {
-		if rest := jitter(leaseFrom, leaseTo, age+left) - age; rest > 0 {
-			next = rest
-		}
+	age := began.time().Sub(v.created)
+	if v.created.IsZero() || age < 0 || float64(age) >= leaseFrom*float64(age+left) {
+		age = 0
 	}
-	return began.mono + next, true
+	return began.mono + jitter(leaseFrom, leaseTo, age+left) - age, true
 }
 
 // planRetry sets the time of the next attempt after a failed one, backing off up to
@@ -243,7 +242,7 @@ func (c *Credential) fly(f *flight, delay time.Duration, hurry <-chan struct{}) 
 	leave := c.cfg().Set.instance(c.info().Instance).place(c.ctx)
 	c.mu.Lock()
 	f.begun, f.source = true, c.source
-	urgent := f.urgent
+	how := asking{set: c.cfg().Set, urgent: f.urgent, refused: f.refused}
 	began := c.now()
 	c.lastStart, c.fetched, c.lastFetch = began.mono, true, began.time()
 	hung := c.hung != nil
@@ -254,7 +253,7 @@ func (c *Credential) fly(f *flight, delay time.Duration, hurry <-chan struct{}) 
 		return
 	}
 	c.counters.fetches.Add(1)
-	r := c.fetch(asking{set: c.cfg().Set, urgent: urgent})
+	r := c.fetch(how)
 	leave()
 	c.land(f, began, r)
 }

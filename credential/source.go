@@ -20,6 +20,14 @@ type Source interface {
 	Info() Info
 }
 
+// Refused reports whether a fetch is made because somebody refused the value that is
+// presented. A source whose store makes a value for us, and which would hand out the
+// same one again, asks for another; any other source need not care.
+func Refused(ctx context.Context) bool {
+	how, _ := ctx.Value(askingKey{}).(asking)
+	return how.refused
+}
+
 // A Watcher is a Source that can tell of changes. Watching makes changes known
 // sooner and is never relied on: the time to live is the fallback.
 type Watcher interface {
