@@ -29,6 +29,11 @@ test-backends: ## the tests that need a real Vault; building that takes ten minu
 	read -r _ addr unseal < bin/vault-bed.out; \
 	PARLEY_TEST_VAULT_ADDR=$$addr PARLEY_TEST_VAULT_UNSEAL=$$unseal $(GO) test -race -count 1 -v -run /Real ./credential/source/vault
 
+.PHONY: faults
+faults: ## the fault matrix and the invariants of the credential engine, into docs/fault-matrix.md
+	$(GO) test -count 1 -run 'TestFault|TestEveryInvariant|TestNumbers|TestI[0-9]' ./credential -update
+	@cat docs/fault-matrix.md
+
 .PHONY: check
 check: ## formatting, vet, staticcheck, module file
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'run gofmt -w on these files'; exit 1; }
