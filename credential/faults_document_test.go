@@ -85,9 +85,7 @@ func testFunctions(t *testing.T) map[string][]string {
 			return err
 		}
 		dir := filepath.ToSlash(strings.TrimPrefix(filepath.Dir(path), "../"))
-		for _, name := range testNames(parsed) {
-			found[dir] = append(found[dir], name)
-		}
+		found[dir] = append(found[dir], testNames(parsed)...)
 		return nil
 	})
 	if err != nil {
@@ -165,8 +163,8 @@ func (f *fault) block() string {
 		if seen.attempts[0] == seen.attempts[1] {
 			attempts = fmt.Sprint(seen.attempts[0])
 		}
-		cells := []string{strings.Join(in, ", "), seen.current, or(seen.previous), seen.unknown, seen.condition, seen.lost, attempts,
-			or(strings.ReplaceAll(seen.events, " ", ", ")), seen.acquire}
+		cells := []string{strings.Join(in, ", "), seen.current, orDash(seen.previous), seen.unknown, seen.condition, seen.lost, attempts,
+			orDash(strings.ReplaceAll(seen.events, " ", ", ")), seen.acquire}
 		b.WriteString("| " + strings.Join(cells, " | ") + " |\n")
 	}
 	return b.String()
@@ -177,7 +175,7 @@ func (f *fault) has(state string) bool {
 	return has
 }
 
-func or(text string) string {
+func orDash(text string) string {
 	if text == "" {
 		return "–"
 	}

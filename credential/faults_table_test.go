@@ -40,8 +40,8 @@ func yields(name, value string) fault {
 	return fault{name: name, how: "the source yields it", inject: func(b *bed) { b.source.Set(value) }, want: kept("invalid", "")}
 }
 
-// with returns cells changed in some states.
-func with(cells map[string]cell, change func(state string, c *cell)) map[string]cell {
+// eachState returns cells changed in some states.
+func eachState(cells map[string]cell, change func(state string, c *cell)) map[string]cell {
 	for _, state := range states {
 		if c, has := cells[state]; has {
 			change(state, &c)
@@ -53,7 +53,7 @@ func with(cells map[string]cell, change func(state string, c *cell)) map[string]
 
 // well are the cells of a fault that is not felt.
 func well() map[string]cell {
-	return with(kept("first", ""), func(state string, c *cell) {
+	return eachState(kept("first", ""), func(state string, c *cell) {
 		c.current, c.unknown, c.condition, c.lost, c.attempts = "accept current", "reject unknown", "fresh", "none", steady
 		c.events = map[string]string{"cold": "installed", "stale": "recovered"}[state]
 	})
@@ -61,13 +61,13 @@ func well() map[string]cell {
 
 // rotated are the cells of a rotation that the fault does not keep from being noticed.
 func rotated() map[string]cell {
-	return with(well(), func(_ string, c *cell) {
+	return eachState(well(), func(_ string, c *cell) {
 		c.previous, c.acquire, c.events, c.attempts = "accept previous", "third", "rotated", [2]int{7, 12}
 	})
 }
 
-// in keeps the cells of some states.
-func in(cells map[string]cell, only ...string) map[string]cell {
+// inStates keeps the cells of some states.
+func inStates(cells map[string]cell, only ...string) map[string]cell {
 	for state := range cells {
 		if !slices.Contains(only, state) {
 			delete(cells, state)
@@ -79,7 +79,7 @@ func in(cells map[string]cell, only ...string) map[string]cell {
 var faults = []fault{
 	{name: "slow", how: "each fetch takes 4.5 s of its 5 s", inject: func(b *bed) { b.source.Delay(4500 * time.Millisecond) }, want: well()},
 	{name: "hangs and ignores its context", how: "a blocked goroutine", inject: func(b *bed) { b.release = b.source.Hang() }, mend: func(b *bed) { b.release() },
-		want: with(kept("unavailable", "abandoned"), func(_ string, c *cell) { c.attempts = [2]int{1, 1} })},
+		want: eachState(kept("unavailable", "abandoned"), func(_ string, c *cell) { c.attempts = [2]int{1, 1} })},
 	{name: "panics", how: "the source panics", inject: func(b *bed) { b.source.Panic("with " + keyA) }, want: kept("unavailable", "")},
 	fails("refused connection, 5xx, sealed", "the source says Unavailable", errDown, "unavailable"),
 	{name: "429 with Retry-After of 4 min", how: "the source says Unavailable and when to come back",
@@ -87,12 +87,12 @@ var faults = []fault{
 			b.source.Fail(&credential.Error{Class: credential.Unavailable, Reason: "busy", RetryAfter: 4 * time.Minute})
 		},
 		mend: func(b *bed) { b.restore(); sleep(4 * time.Minute) },
-		want: with(kept("unavailable", ""), func(_ string, c *cell) { c.attempts = [2]int{6, 9} })},
+		want: eachState(kept("unavailable", ""), func(_ string, c *cell) { c.attempts = [2]int{6, 9} })},
 	{name: "up and down each second", how: "every other second the source says Unavailable", inject: func(*bed) {},
 		each: func(b *bed, second int) {
 			b.source.Fail([]error{errDown, nil}[second%2])
 		},
-		want: in(with(well(), func(_ string, c *cell) { c.attempts, c.events = [2]int{6, 65}, "failed recovered" }), "fresh", "overlap")},
+		want: inStates(eachState(well(), func(_ string, c *cell) { c.attempts, c.events = [2]int{6, 65}, "failed recovered" }), "fresh", "overlap")},
 	fails("login refused (401, 403)", "the source says Denied", credential.Errorf(credential.Denied, "no"), "denied"),
 	fails("missing", "the source says Missing", credential.Errorf(credential.Missing, "none"), "missing"),
 	{name: "missing, with OnMissing: Drop", how: "the source says Missing", cfg: credential.Config{OnMissing: credential.Drop},
@@ -100,12 +100,12 @@ var faults = []fault{
 	{name: "deleted", how: "the source says Gone", inject: func(b *bed) { b.source.Fail(credential.Errorf(credential.Gone, "deleted")) }, want: dropped("gone")},
 	{name: "current version disabled", how: "the source lists it as disabled and no other", inject: func(b *bed) {
 		b.source.SetVersions(credential.Version{ID: "v", Value: credential.NewSecret(b.current), State: credential.Disabled})
-	}, mend: func(b *bed) { b.putAndRead(b.current) }, want: in(with(well(), func(_ string, c *cell) {
+	}, mend: func(b *bed) { b.putAndRead(b.current) }, want: inStates(eachState(well(), func(_ string, c *cell) {
 		c.current, c.unknown, c.lost, c.events, c.acquire = "reject disabled", "undecided empty", "some", "dead_used disabled", "unavailable"
 	}), "fresh")},
 	{name: "previous version destroyed", how: "the source lists it as revoked", inject: func(b *bed) {
 		b.source.SetVersions(credential.Version{ID: "v2", Number: 2, Value: credential.NewSecret(keyB)}, credential.Version{ID: "v1", Number: 1, State: credential.Revoked})
-	}, want: in(with(well(), func(_ string, c *cell) { c.previous, c.events = "reject revoked", "revoked" }), "overlap")},
+	}, want: inStates(eachState(well(), func(_ string, c *cell) { c.previous, c.events = "reject revoked", "revoked" }), "overlap")},
 	yields("empty", ""),
 	yields("one newline", "\n"),
 	yields("spaces", "   "),
@@ -120,18 +120,18 @@ var faults = []fault{
 	{name: "no version at all", how: "the source lists none", inject: func(b *bed) { b.source.SetVersions() }, want: kept("invalid", "")},
 	{name: "the same value under another id", how: "the source yields it with id v9", inject: func(b *bed) {
 		b.source.SetVersions(credential.Version{ID: "v9", Number: 9, Value: credential.NewSecret(b.current)})
-	}, want: in(well(), "fresh", "stale", "overlap")},
+	}, want: inStates(well(), "fresh", "stale", "overlap")},
 	{name: "A, B, A", how: "two readings: another value, and the first again", inject: func(b *bed) {
 		b.previous = keyC
 		b.putAndRead(keyC)
 		b.putAndRead(b.current)
-	}, want: in(with(well(), func(state string, c *cell) {
+	}, want: inStates(eachState(well(), func(state string, c *cell) {
 		c.previous = "accept previous"
 		c.events, c.attempts = strings.Join(strings.Fields("flapping "+c.events+" rotated"), " "), [2]int{8, 12}
 	}), "fresh", "stale", "overlap")},
 	{name: "an older version from a replica that lags", how: "a numbered source yields version 1 after 2", info: credential.Info{Monotonic: true}, inject: func(b *bed) {
 		b.source.SetVersions(credential.Version{ID: "v1", Number: 1, Value: credential.NewSecret(keyA)})
-	}, want: in(kept("unavailable", ""), "overlap")},
+	}, want: inStates(kept("unavailable", ""), "overlap")},
 	{name: "a notice before the value can be read", how: "version 2 is announced, and stored 2 s later", info: credential.Info{Monotonic: true}, inject: func(b *bed) {
 		b.source.Notify(credential.Notice{Number: b.number + 1})
 		sleep(2 * time.Second)
@@ -139,28 +139,28 @@ var faults = []fault{
 		b.current = keyC
 		b.put(keyC)
 		sleep(3 * time.Second)
-	}, want: in(rotated(), "fresh")},
+	}, want: inStates(rotated(), "fresh")},
 	{name: "a notice of what never comes", how: "version 9 is announced", info: credential.Info{Monotonic: true}, inject: func(b *bed) {
 		b.source.Notify(credential.Notice{Number: 9})
-	}, want: in(with(well(), func(_ string, c *cell) { c.attempts = [2]int{steady[0] + 1, steady[1] + 6} }), "fresh", "overlap")},
-	{name: clockForward, how: "the wall clock steps by +24 h", inject: func(b *bed) { b.clock.Step(day) }, want: in(with(well(), func(state string, c *cell) {
+	}, want: inStates(eachState(well(), func(_ string, c *cell) { c.attempts = [2]int{steady[0] + 1, steady[1] + 6} }), "fresh", "overlap")},
+	{name: clockForward, how: "the wall clock steps by +24 h", inject: func(b *bed) { b.clock.Step(day) }, want: inStates(eachState(well(), func(state string, c *cell) {
 		if state == "overlap" {
 			c.previous, c.events = "reject retired", "retired"
 		}
 	}), "fresh", "overlap")},
-	{name: "wall clock a day back", how: "the wall clock steps by -24 h", inject: func(b *bed) { b.clock.Step(-day) }, want: in(well(), "fresh", "overlap")},
-	{name: "the store's clock is 10 min ahead", how: "a rotation, stamped so", inject: stamped(10 * time.Minute), want: in(rotated(), "fresh")},
-	{name: "the store's clock is 10 min behind", how: "a rotation, stamped so", inject: stamped(-10 * time.Minute), want: in(rotated(), "fresh")},
+	{name: "wall clock a day back", how: "the wall clock steps by -24 h", inject: func(b *bed) { b.clock.Step(-day) }, want: inStates(well(), "fresh", "overlap")},
+	{name: "the store's clock is 10 min ahead", how: "a rotation, stamped so", inject: stamped(10 * time.Minute), want: inStates(rotated(), "fresh")},
+	{name: "the store's clock is 10 min behind", how: "a rotation, stamped so", inject: stamped(-10 * time.Minute), want: inStates(rotated(), "fresh")},
 	{name: "unknown keys", how: "twenty others each second", inject: func(*bed) {}, each: func(b *bed, second int) {
 		for i := range 20 {
 			b.VerifyContext(b.t.Context(), fmt.Sprintf("unknown-key-%d-%d", second, i))
 		}
-	}, want: in(with(well(), func(_ string, c *cell) { c.attempts = [2]int{180, 190} }), "fresh", "overlap")},
+	}, want: inStates(eachState(well(), func(_ string, c *cell) { c.attempts = [2]int{180, 190} }), "fresh", "overlap")},
 }
 
 // dropped are the cells of a store that says that there is nothing any more.
 func dropped(class string) map[string]cell {
-	return with(kept(class, ""), func(state string, c *cell) {
+	return eachState(kept(class, ""), func(state string, c *cell) {
 		c.unknown, c.acquire = "undecided empty", class
 		if state != "cold" {
 			c.current, c.condition, c.lost, c.events = "reject disabled", "fresh", "some", "dead_used disabled failed"

@@ -143,7 +143,7 @@ func (b *bed) use(f *fault, present bool) *cell {
 		acquire = func() string {
 			lease, err := p.Acquire(ctx)
 			if err != nil {
-				return class(err)
+				return classOf(err)
 			}
 			return map[string]string{keyA: "first", keyB: "second", keyC: "third"}[string(lease.Value.Reveal())]
 		}
@@ -184,7 +184,7 @@ func (b *bed) use(f *fault, present bool) *cell {
 	return seen
 }
 
-func class(err error) string {
+func classOf(err error) string {
 	for c := credential.Unavailable; c <= credential.Misconfigured; c++ {
 		if errors.Is(err, c) {
 			return c.String()
@@ -206,7 +206,7 @@ func TestFaultMatrix(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
 						b, got, mend := meet(t, f, state, false)
 						got.acquire = want.acquire
-						compare(t, got, &want)
+						compareCells(t, got, &want)
 						mend()
 						sleep(66 * time.Second) // the cap of the back-off and a fetch
 						if d, s := b.Verify(b.current), b.Status(); !d.OK() || s.Condition != credential.Fresh || s.Suspect {
@@ -228,8 +228,8 @@ func TestFaultMatrix(t *testing.T) {
 	}
 }
 
-// compare checks what was seen against the row; the number of attempts may lie anywhere between its bounds.
-func compare(t *testing.T, got, want *cell) {
+// compareCells checks what was seen against the row; the number of attempts may lie anywhere between its bounds.
+func compareCells(t *testing.T, got, want *cell) {
 	t.Helper()
 	if n := got.attempts[0]; n >= want.attempts[0] && n <= want.attempts[1] {
 		got.attempts = want.attempts
