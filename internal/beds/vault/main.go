@@ -1,5 +1,5 @@
 // Command vault is a Vault server in memory, for the tests of credential/source/vault: key/value engines of both versions,
-// AppRole, tokens, seal and unseal. It stands in a module of its own, so that Vault's code and its license stay out of Parley's.
+// dynamic users of PostgreSQL, AppRole, tokens, seal and unseal. It stands in a module of its own, so that Vault's code and its license stay out of Parley's.
 //
 //	go run . -addr 127.0.0.1:18200 -token root
 //
@@ -21,9 +21,11 @@ import (
 	"github.com/hashicorp/vault/audit"
 	"github.com/hashicorp/vault/builtin/credential/approle"
 	"github.com/hashicorp/vault/builtin/credential/userpass"
+	"github.com/hashicorp/vault/builtin/logical/database"
 	"github.com/hashicorp/vault/helper/namespace"
 	vaulthttp "github.com/hashicorp/vault/http"
 	"github.com/hashicorp/vault/internalshared/configutil"
+	"github.com/hashicorp/vault/plugins/database/postgresql"
 	"github.com/hashicorp/vault/sdk/helper/consts"
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/hashicorp/vault/sdk/physical/inmem"
@@ -41,7 +43,7 @@ func main() {
 		BuiltinRegistry: reg{},
 		Physical:        phys, Logger: log, DisableMlock: true, DevToken: *tok, LogLevel: "warn",
 		LogicalBackends: map[string]logical.Factory{
-			"kv": kv.Factory,
+			"kv": kv.Factory, "database": database.Factory,
 		},
 		CredentialBackends: map[string]logical.Factory{"approle": approle.Factory, "userpass": userpass.Factory},
 		AuditBackends:      map[string]audit.Factory{},
@@ -77,7 +79,10 @@ type reg struct{}
 
 func (reg) Contains(n string, t consts.PluginType) bool { _, ok := reg{}.Get(n, t); return ok }
 func (reg) Get(n string, t consts.PluginType) (func() (any, error), bool) {
-	m := map[string]logical.Factory{"kv": kv.Factory}
+	if n == "postgresql-database-plugin" && t == consts.PluginTypeDatabase {
+		return func() (any, error) { return postgresql.New() }, true
+	}
+	m := map[string]logical.Factory{"kv": kv.Factory, "database": database.Factory}
 	if t == consts.PluginTypeCredential {
 		m = map[string]logical.Factory{"approle": approle.Factory, "userpass": userpass.Factory}
 	}
