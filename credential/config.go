@@ -1,6 +1,9 @@
 package credential
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // The numbers of the engine. Section "Defaults" of docs/credentials.md is this
 // list in words.
@@ -28,7 +31,7 @@ const (
 	refusedBurst     = 3                // and so many at once for any number of generations
 	leaseFrom        = 0.65             // refresh ahead of the end of a presented value at U[0.65, 0.80] of its lease
 	leaseTo          = 0.80
-	maxValue         = 64 << 10         // bytes of one payload
+	maxValue         = 64 << 10 // bytes of one version
 	weakLength       = 16
 	deadRemembered   = 16 // retired versions that are still recognised, to tell retired from unknown
 	previousWarning  = time.Minute
@@ -45,19 +48,24 @@ const (
 	// Master keys, the maintenance key and the read-only master key: stale for
 	// 1 h at most, overlap 10 min.
 	Master Kind = iota
-	// API keys and webhook keys: 24 h each.
+	// API keys: 24 h each.
 	API
+	// Webhook keys: 24 h each.
+	Webhook
 )
 
 var kinds = [...]struct {
-	name              string
-	staleMax, overlap time.Duration
+	name                           string
+	staleMax, overlap, rotateEvery time.Duration
 }{
-	Master: {"master", time.Hour, 10 * time.Minute},
-	API:    {"api", 24 * time.Hour, 24 * time.Hour},
+	Master:  {"master", time.Hour, 10 * time.Minute, 30 * day},
+	API:     {"api", day, day, 90 * day},
+	Webhook: {"webhook", day, day, 365 * day},
 }
 
-// String returns "master" or "api".
+const day = 24 * time.Hour
+
+// String returns "master", "api" or "webhook".
 func (k Kind) String() string { return kinds[k].name }
 
 // MarshalText returns the name.
@@ -127,6 +135,9 @@ type Config struct {
 	StaleMax time.Duration
 	// Overlap is how long a version is accepted after another replaced it.
 	Overlap time.Duration
+	// RotateEvery is how old a value may become before its rotation is overdue, which is told and never enforced: 30 days for a
+	// Master, 90 for an API key, 365 for a Webhook key.
+	RotateEvery time.Duration
 	// Previous is how many replaced versions are kept at most, 2 by default.
 	Previous int
 	// FetchTimeout ends a fetch: Info.Timeout or 5 s by default.
@@ -160,6 +171,10 @@ type Config struct {
 	// LastGood keeps the latest good reading, as digests, for a cold start at
 	// which the source does not answer. It needs an InstallKey.
 	LastGood LastGoodStore
+	// WrapKey returns the key, of at least 32 bytes, that LastGood needs for a credential that is
+	// presented: its values are kept encrypted. It is asked for when they are written and
+	// read, so it must be at hand while the source is down. Without it they are not kept.
+	WrapKey func(ctx context.Context) (Secret, error)
 	// Peers hear of changes and revocations that this node finds or makes.
 	Peers Peers
 	// Observer hears of every change of state.
@@ -197,8 +212,8 @@ func (c *Credential) timing() *timing { return &c.terms.Load().timing }
 
 // timing is a Config's durations after defaults.
 type timing struct {
-	ttl, staleMax, overlap, fetchTimeout, startupWait, negativeTTL time.Duration
-	onDemand                                                       bool
+	ttl, staleMax, overlap, fetchTimeout, startupWait, negativeTTL, rotateEvery time.Duration
+	onDemand                                                                    bool
 }
 
 func (c *Config) timing(info Info) timing {
@@ -219,6 +234,7 @@ func (c *Config) timing(info Info) timing {
 		fetchTimeout: pick(c.FetchTimeout, timeout),
 		startupWait:  pick(c.StartupWait, defaultStartWait),
 		negativeTTL:  pick(c.NegativeTTL, defaultNegTTL),
+		rotateEvery:  pick(c.RotateEvery, kinds[c.Kind].rotateEvery),
 	}
 	if info.Uncached && c.TTL <= 0 {
 		t.onDemand, t.ttl = true, minGap

@@ -41,6 +41,8 @@ type Credential struct {
 	hint      time.Duration
 	source    uint64    // grows when Replace brings another source
 	replaced  time.Time // when it did, until the new source has answered
+	dunned    bool      // EventOverdue was told …
+	dunnedAt  time.Duration
 	looping   bool
 	endWatch  context.CancelFunc
 	flight    *flight
@@ -145,11 +147,14 @@ func (c *Credential) forget() {
 // lint returns what is configured and cannot have an effect.
 func (c *Credential) lint() []string {
 	warnings := slices.Clone(c.info().Warnings)
-	if c.info().Immutable && (c.cfg().TTL > 0 || c.cfg().Overlap > 0) {
-		warnings = append(warnings, "ttl and overlap have no effect: a "+c.info().Scheme+" source never changes while the process runs")
+	if c.info().Immutable && c.cfg().TTL > 0 {
+		warnings = append(warnings, "ttl has no effect: a "+c.info().Scheme+" source never changes while the process runs")
 	}
 	if c.timing().overlap > 0 && c.timing().overlap < c.timing().ttl {
 		warnings = append(warnings, "overlap is shorter than ttl: a replaced version may end before another node has noticed")
+	}
+	if cfg := c.cfg(); cfg.Present && cfg.LastGood != nil && cfg.WrapKey == nil && !c.info().Immutable {
+		warnings = append(warnings, "no reading is kept for a start at which the source does not answer: there is no key to encrypt it with")
 	}
 	return warnings
 }

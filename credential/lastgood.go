@@ -5,14 +5,16 @@ import (
 	"time"
 )
 
-// LastGood is a good reading of a credential that is only verified, as it may be kept on disk: digests, states and times, no
-// value. It is meant for the next start: whoever reads it learns which keys are accepted only if he has them.
+// LastGood is a good reading of a credential, as it may be kept on disk for the next start. Of one that is only verified it holds
+// digests, states and times, no value: whoever reads it learns which keys are accepted only if he has them. Of one that is presented it
+// holds the values too, encrypted with Config.WrapKey.
 type LastGood struct {
 	Source   string            `json:"source"` // the places it came from; of another reference it is of no use
 	Read     time.Time         `json:"read"`
 	TTL      time.Duration     `json:"ttl"` // nanoseconds
 	Salt     []byte            `json:"salt"`
 	Versions []LastGoodVersion `json:"versions"`
+	Wrapped  []byte            `json:"wrapped,omitempty"` // in place of Versions for what is presented: its versions with their values, encrypted
 }
 
 // LastGoodVersion is one version in a LastGood.
@@ -52,10 +54,11 @@ type remembered struct {
 	fresh, trusted time.Duration
 }
 
-// remembers reports whether readings are kept: neither what is presented, of which the value would be needed, nor what cannot
-// change.
+// remembers reports whether readings are kept: not what cannot change, and what is presented only when there is a key to encrypt its
+// value with.
 func (c *Credential) remembers() bool {
-	return c.cfg().LastGood != nil && !c.cfg().Present && !c.info().Immutable
+	cfg := c.cfg()
+	return cfg.LastGood != nil && !c.info().Immutable && (!cfg.Present || cfg.WrapKey != nil)
 }
 
 // loadLastGood gets the last good reading ready. Whatever is wrong with it, it is a reading less and no failure.
@@ -82,19 +85,19 @@ func (c *Credential) loadLastGood(ctx context.Context) {
 	case elapsed < -skew:
 		ignored("it was read in the future of this clock")
 		return
-	case elapsed > r.trusted: // as after any long stop
+	case elapsed > r.trusted && !c.cfg().Present: // as after any long stop; what is presented is good until it is refused, or ends
 		return
 	case len(l.Salt) != saltSize:
 		ignored("it is incomplete")
 		return
 	}
 	r.read = instant{mono: at.mono - max(elapsed, 0), wall: l.Read.UnixNano()}
-	for _, stored := range l.Versions {
-		v, ok := stored.version(at)
-		if !ok {
-			ignored("it is incomplete")
-			return
-		}
+	versions, err := c.remembered(ctx, l, at)
+	if err != nil {
+		ignored(asError(err).Reason)
+		return
+	}
+	for _, v := range versions {
 		switch v.state {
 		case Current, Previous, Pending:
 			r.set.live = append(r.set.live, v)
@@ -104,6 +107,22 @@ func (c *Credential) loadLastGood(ctx context.Context) {
 	}
 	copy(c.salt[:], l.Salt)
 	c.lastGood = r
+}
+
+// remembered returns the versions in a reading.
+func (c *Credential) remembered(ctx context.Context, l *LastGood, at instant) ([]version, error) {
+	if c.cfg().Present {
+		return c.unwrap(ctx, l.Wrapped, at)
+	}
+	versions := make([]version, len(l.Versions))
+	for i := range l.Versions {
+		v, ok := l.Versions[i].version(at)
+		if !ok {
+			return nil, Errorf(Invalid, "it is incomplete")
+		}
+		versions[i] = v
+	}
+	return versions, nil
 }
 
 func (l *LastGoodVersion) version(at instant) (version, bool) {
@@ -135,6 +154,9 @@ func (c *Credential) fallBack(at instant, failure *Error) []Event {
 	}
 	now, r := c.recall(at), c.lastGood
 	c.lastGood = nil
+	if c.cfg().Present && len(now.live) == 0 { // its lease has ended
+		return nil
+	}
 	if err := c.cfg().Set.claim(c, now.live); err != nil {
 		return []Event{{Kind: EventLint, Message: "the last good reading on disk is not used: " + asError(err).Reason}}
 	}
@@ -144,9 +166,12 @@ func (c *Credential) fallBack(at instant, failure *Error) []Event {
 	return []Event{{Kind: EventLastGood, Generation: placed.generation, Age: placed.age(at), Class: failure.Class}}
 }
 
-// trusts reports whether keys are accepted, although the source did not answer.
+// trusts reports whether keys are accepted, or there is something to present, although the source did not answer.
 func (c *Credential) trusts() bool {
 	snap := c.snap.Load()
+	if _, usable := c.presentable(snap); c.cfg().Present && usable {
+		return true
+	}
 	condition := snap.condition(snap.age(c.now()))
 	return len(snap.live) > 0 && (condition == Fresh || condition == Stale)
 }
@@ -165,14 +190,21 @@ func (c *Credential) keep(snap *snapshot, ended bool) {
 	if !snap.known {
 		reading.Read = c.now().time().UTC()
 	}
-	for _, list := range [][]version{snap.live, snap.dead} {
-		for i := range list {
-			reading.Versions = append(reading.Versions, list[i].lastGood())
-		}
-	}
 	ctx, cancel := context.WithTimeout(c.ctx, c.timing().fetchTimeout)
 	defer cancel()
-	err := c.cfg().LastGood.SaveLastGood(ctx, c.cfg().Name, reading)
+	var err error
+	if c.cfg().Present {
+		reading.Wrapped, err = c.wrap(ctx, snap)
+	} else {
+		for _, list := range [][]version{snap.live, snap.dead} {
+			for i := range list {
+				reading.Versions = append(reading.Versions, list[i].lastGood())
+			}
+		}
+	}
+	if err == nil {
+		err = c.cfg().LastGood.SaveLastGood(ctx, c.cfg().Name, reading)
+	}
 	if err != nil && !c.unkept && c.ctx.Err() == nil {
 		c.emit(Event{Kind: EventLint, Message: "the last good reading cannot be kept for the next start: " + asError(err).Reason})
 	}

@@ -65,6 +65,7 @@ const (
 	EventDeadUsed                          // a retired, disabled or revoked one was
 	EventReactive                          // a presenter's refusal led to a newer version
 	EventWeak                              // a value is short
+	EventOverdue                           // the value is older than Config.RotateEvery; at most once a day
 	EventLint                              // a configuration that cannot do what it seems to
 	EventFallback                          // not the first source of a Chain, but a fallback supplied the value
 	EventReplaced                          // Set.Replace: it reads from another source
@@ -105,6 +106,7 @@ var eventTable = [eventKinds]struct {
 	EventDeadUsed:     {"dead_used", slog.LevelWarn, "ended credential version presented"},
 	EventReactive:     {"reactive", slog.LevelInfo, "credential refetched after a refusal"},
 	EventWeak:         {"weak", slog.LevelWarn, "credential is shorter than 16 bytes"},
+	EventOverdue:      {"overdue", slog.LevelWarn, "credential should have been rotated"},
 	EventLint:         {"lint", slog.LevelWarn, "credential configuration"},
 	EventFallback:     {"fallback", slog.LevelWarn, "credential supplied by a fallback"},
 	EventLastGood:     {"last_good", slog.LevelWarn, "credential source does not answer: the last good reading on disk is in use"},

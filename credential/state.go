@@ -200,6 +200,7 @@ func (c *Credential) settle(at instant) []Event {
 	if c.health.failures > 0 {
 		events = append(events, c.announce(at)...)
 	}
+	events = append(events, c.overdue(snap, at)...)
 	return append(events, c.usageEvents(snap)...)
 }
 

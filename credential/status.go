@@ -5,28 +5,32 @@ import "time"
 // Status is everything about a credential but its value: for a status command,
 // an endpoint, a readiness check and a collector of metrics.
 type Status struct {
-	Name       string          `json:"name"`
-	Role       string          `json:"role"`
-	Kind       Kind            `json:"kind"`
-	Source     Info            `json:"source"`
-	Condition  Condition       `json:"condition"`
-	Ready      bool            `json:"ready"`              // fresh or stale, with a live version; or lazy and not asked for yet
-	Degraded   bool            `json:"degraded"`           // ready, but stale, failing or supplied by a fallback
-	Suspect    bool            `json:"suspect"`            // the latest attempt failed
-	Invalid    bool            `json:"invalid"`            // … because the reading was refused
-	Hanging    bool            `json:"hanging"`            // a fetch that ignored its time-out has not returned
-	Fallback   string          `json:"fallback,omitempty"` // of a Chain: the place that supplied the value in place of the first
-	Failures   int             `json:"failures"`           // attempts failed in a row
-	LastError  string          `json:"lastError,omitempty"`
-	Class      Class           `json:"class"` // of LastError
-	TTL        time.Duration   `json:"ttl"`   // nanoseconds, like Age
-	Age        time.Duration   `json:"age"`
-	LastFetch  time.Time       `json:"lastFetch,omitzero"`
-	LastTook   time.Duration   `json:"lastTook"` // of that fetch, nanoseconds
-	NextFetch  time.Time       `json:"nextFetch,omitzero"`
-	Generation uint64          `json:"generation"`
-	Versions   []VersionStatus `json:"versions"` // live ones first
-	Counters   Counters        `json:"counters"`
+	Name       string        `json:"name"`
+	Role       string        `json:"role"`
+	Kind       Kind          `json:"kind"`
+	Source     Info          `json:"source"`
+	Condition  Condition     `json:"condition"`
+	Ready      bool          `json:"ready"`              // fresh or stale, with a live version; or lazy and not asked for yet
+	Degraded   bool          `json:"degraded"`           // ready, but stale, failing or supplied by a fallback
+	Suspect    bool          `json:"suspect"`            // the latest attempt failed
+	Invalid    bool          `json:"invalid"`            // … because the reading was refused
+	Hanging    bool          `json:"hanging"`            // a fetch that ignored its time-out has not returned
+	Fallback   string        `json:"fallback,omitempty"` // of a Chain: the place that supplied the value in place of the first
+	Failures   int           `json:"failures"`           // attempts failed in a row
+	LastError  string        `json:"lastError,omitempty"`
+	Class      Class         `json:"class"` // of LastError
+	TTL        time.Duration `json:"ttl"`   // nanoseconds, like Age
+	Age        time.Duration `json:"age"`
+	LastFetch  time.Time     `json:"lastFetch,omitzero"`
+	LastTook   time.Duration `json:"lastTook"` // of that fetch, nanoseconds
+	NextFetch  time.Time     `json:"nextFetch,omitzero"`
+	Generation uint64        `json:"generation"`
+	Withdrawn  bool          `json:"withdrawn,omitempty"` // removed from the configuration; what was accepted before is, until its deadline
+	// RotationDue is when the oldest current version should have been replaced, by Config.RotateEvery; zero if never.
+	RotationDue time.Time       `json:"rotationDue,omitzero"`
+	Overdue     bool            `json:"overdue,omitempty"` // that is over
+	Versions    []VersionStatus `json:"versions"`          // live ones first
+	Counters    Counters        `json:"counters"`
 }
 
 // VersionStatus is one version in a Status.
@@ -68,6 +72,10 @@ func (c *Credential) Status() Status {
 		Condition: snap.condition(age), Suspect: c.health.failures > 0, Hanging: c.hung != nil, Fallback: c.fallback, Failures: c.health.failures,
 		TTL: c.ttl, Age: age, LastFetch: c.lastFetch, LastTook: c.lastTook, Generation: snap.generation, Counters: c.counters.read(),
 	}
+	s.Withdrawn = snap.withdrawn
+	if due, ok := c.rotationDue(snap); ok {
+		s.RotationDue, s.Overdue = due, !at.time().Before(due)
+	}
 	if c.health.last != nil {
 		s.LastError, s.Class = c.health.last.Error(), c.health.last.Class
 		s.Invalid = c.health.last.Class == Invalid
@@ -87,6 +95,42 @@ func (c *Credential) Status() Status {
 		}
 	}
 	return s
+}
+
+// rotationDue returns when the oldest of the current versions should be replaced: its age counts from its creation by the source, or
+// else from when it was first seen as current.
+func (c *Credential) rotationDue(snap *snapshot) (due time.Time, ok bool) {
+	every := c.timing().rotateEvery
+	if every == 0 {
+		return time.Time{}, false
+	}
+	for i := range snap.live {
+		v := &snap.live[i]
+		if v.state != Current {
+			continue
+		}
+		from := v.created
+		if from.IsZero() {
+			from = v.since
+		}
+		if at := from.Add(every); !ok || at.Before(due) {
+			due, ok = at, true
+		}
+	}
+	return due, ok
+}
+
+// overdueEvery is how often it is told that a rotation is overdue.
+const overdueEvery = day
+
+// overdue tells that a rotation is, once a day. c.mu is held.
+func (c *Credential) overdue(snap *snapshot, at instant) []Event {
+	due, ok := c.rotationDue(snap)
+	if !ok || at.time().Before(due) || c.dunned && at.mono-c.dunnedAt < overdueEvery {
+		return nil
+	}
+	c.dunned, c.dunnedAt = true, at.mono
+	return []Event{{Kind: EventOverdue, Generation: snap.generation, Deadline: due}}
 }
 
 func (v *version) status(at instant, leeway time.Duration) VersionStatus {
