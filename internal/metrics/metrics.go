@@ -19,6 +19,7 @@ type Metrics struct {
 	registry *prometheus.Registry
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
+	reloads  *prometheus.CounterVec
 	// known are the metrics of what was observed before, by kind: finding them by their labels costs more than counting.
 	known sync.Map
 }
@@ -46,7 +47,13 @@ func New() *Metrics {
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10},
 		}, []string{"route", "method"}),
 	}
-	m.registry.MustRegister(m.requests, m.seconds, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.reloads = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "parley_config_reloads_total", Help: "Times that the configuration was read again, by what came of it: done or refused.",
+	}, []string{"outcome"})
+	for _, outcome := range reloadOutcomes {
+		m.reloads.WithLabelValues(outcome) // shown from the beginning, as 0
+	}
+	m.registry.MustRegister(m.requests, m.seconds, m.reloads, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
@@ -68,6 +75,11 @@ func (m *Metrics) Observe(o rest.Observation) {
 	s.requests.Inc()
 	s.seconds.Observe(o.Duration.Seconds())
 }
+
+var reloadOutcomes = map[bool]string{true: "done", false: "refused"}
+
+// Reloaded counts one reading of the configuration.
+func (m *Metrics) Reloaded(done bool) { m.reloads.WithLabelValues(reloadOutcomes[done]).Inc() }
 
 // Credentials shows the credentials of a set.
 func (m *Metrics) Credentials(set *credential.Set) { m.registry.MustRegister(credentials{set}) }
