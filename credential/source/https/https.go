@@ -18,17 +18,17 @@ import (
 	"github.com/parley-backend/parley/credential/source/internal/origin"
 )
 
-const maxSize = 64 << 10
-
 // Open makes the source of https://host/path. Its options:
 //
 //	bearer_file, bearer_env  where our own token is, sent as Authorization: Bearer
 //	header                   the header that the token is sent in instead, as it is
 //	query                    the query of the request, escaped
 //	ca_file                  the certificates to trust instead of the system's
+//	cert_file, key_file      our own certificate and its key, for a server that asks for one
+//	server_name              the name in the server's certificate, if it is not the host's
 //	allow_http               the host that may be reached in the clear
 func Open(ref credential.Reference) (credential.Source, error) {
-	if err := ref.Only("bearer_file", "bearer_env", "header", "query", "ca_file", "allow_http"); err != nil {
+	if err := ref.Only("bearer_file", "bearer_env", "header", "query", "ca_file", "cert_file", "key_file", "server_name", "allow_http"); err != nil {
 		return nil, err
 	}
 	if ref.Opaque != "" {
@@ -50,7 +50,10 @@ func Open(ref credential.Reference) (credential.Source, error) {
 	case !isToken(s.header):
 		return nil, wrong("option header is not the name of a header")
 	}
-	if s.origin, err = origin.New(origin.Config{Scheme: ref.Scheme, Host: ref.Authority, AllowHTTP: ref.Options["allow_http"], CAFile: ref.Options["ca_file"], Limit: maxSize}); err != nil {
+	if s.origin, err = origin.New(origin.Config{
+		Scheme: ref.Scheme, Host: ref.Authority, AllowHTTP: ref.Options["allow_http"], Limit: decoder.Limit(), CAFile: ref.Options["ca_file"],
+		CertFile: ref.Options["cert_file"], KeyFile: ref.Options["key_file"], ServerName: ref.Options["server_name"],
+	}); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -99,27 +102,25 @@ func (s *source) Fetch(ctx context.Context) (credential.Payload, error) {
 		return credential.Payload{}, err
 	}
 	defer clear(answer.Body)
-	var version credential.Version
+	var payload credential.Payload
 	switch {
 	case answer.Status == http.StatusOK:
-		version.Created = modified(answer.Header)
-		last = keep(answer.Header.Get("ETag"), answer.Body, version.Created)
+		last = keep(answer.Header.Get("ETag"), answer.Body, modified(answer.Header))
 		s.mu.Lock()
 		s.last = last
 		s.mu.Unlock()
-		err = s.decoder.Decode(answer.Body, &version)
+		payload, err = s.decoder.Payload(answer.Body, credential.Version{Created: modified(answer.Header)})
 	case answer.Status == http.StatusNotModified && last.etag != "":
-		version.Created = last.created
 		body := last.open()
 		defer clear(body)
-		err = s.decoder.Decode(body, &version)
+		payload, err = s.decoder.Payload(body, credential.Version{Created: last.created})
 	default:
 		return credential.Payload{}, s.origin.Refuse(answer)
 	}
 	if err != nil {
 		return credential.Payload{}, err
 	}
-	return credential.Payload{Versions: []credential.Version{version}}, nil
+	return payload, nil
 }
 
 // authorize adds our own token, read anew each time: it may rotate, too.

@@ -35,15 +35,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func open(t *testing.T, text string) credential.Source {
 	t.Helper()
-	ref, err := credential.ParseReference(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	source, err := https.Open(ref)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return source
+	return credentialtest.Open(t, https.Open, text)
 }
 
 func serve(t *testing.T, handler http.HandlerFunc) *httptest.Server {
@@ -55,11 +47,7 @@ func serve(t *testing.T, handler http.HandlerFunc) *httptest.Server {
 
 func value(t *testing.T, s credential.Source) string {
 	t.Helper()
-	payload, err := s.Fetch(t.Context())
-	if err != nil {
-		t.Fatalf("Fetch failed: %v", err)
-	}
-	return string(payload.Versions[0].Value.Reveal())
+	return credentialtest.Value(t, s)
 }
 
 // shelf is a server that has one secret.
@@ -428,7 +416,11 @@ func TestOpen(t *testing.T) {
 		{"https://store.example/key?bearer_env=T&header=X:Key", "", credential.Misconfigured},
 		{"https://store.example/key?token=x", "", credential.Misconfigured},
 		{"http://localhost/key?ca_file=/ca.pem", "", credential.Misconfigured},
-		{"https://store.example/key?format=lines", "", credential.Misconfigured},
+		{"https://store.example/key?cert_file=/c&key_file=/k&server_name=store", "https://store.example/key", nil},
+		{"https://store.example/key?cert_file=/c", "", credential.Misconfigured},
+		{"https://store.example/key?key_file=/k", "", credential.Misconfigured},
+		{"http://localhost/key?cert_file=/c&key_file=/k", "", credential.Misconfigured},
+		{"http://localhost/key?server_name=store", "", credential.Misconfigured},
 	} {
 		ref, err := credential.ParseReference(test.reference)
 		if err != nil {

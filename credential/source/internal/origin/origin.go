@@ -8,7 +8,6 @@ package origin
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -16,7 +15,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -36,6 +34,11 @@ type Config struct {
 	// CAFile has the certificates to trust instead of the system's, in PEM. It is read
 	// again when it changes.
 	CAFile string
+	// CertFile and KeyFile have the certificate that we show and its key, in PEM; both or
+	// neither. They are read again when they change.
+	CertFile, KeyFile string
+	// ServerName is the name that the server's certificate must have, if not that of Host.
+	ServerName string
 	// Limit is the largest answer, in bytes.
 	Limit int
 }
@@ -45,9 +48,11 @@ type Origin struct {
 	cfg     Config
 	allowed bool // to be reached in the clear, wherever it is
 
+	digester credential.Digester
+
 	mu     sync.Mutex
 	client *http.Client
-	ca     [32]byte // digest of the CAFile that client trusts
+	files  [32]byte // digest of the files that client was made with
 }
 
 // New checks a Config and does no I/O. Its errors are Misconfigured.
@@ -62,8 +67,10 @@ func New(cfg Config) (*Origin, error) {
 		return nil, credential.Errorf(credential.Misconfigured, "the address must begin with https:// or http://")
 	case cfg.Scheme == "http" && !loopback(host) && !strings.EqualFold(host, cfg.AllowHTTP):
 		return nil, credential.Errorf(credential.Misconfigured, "plain HTTP to %s would show the secret to the network; write https, or allow_http=%s", host, host)
-	case cfg.Scheme == "http" && cfg.CAFile != "":
-		return nil, credential.Errorf(credential.Misconfigured, "ca_file has no meaning for plain HTTP")
+	case cfg.Scheme == "http" && cfg.CAFile+cfg.CertFile+cfg.KeyFile+cfg.ServerName != "":
+		return nil, credential.Errorf(credential.Misconfigured, "ca_file, cert_file, key_file and server_name have no meaning for plain HTTP")
+	case (cfg.CertFile == "") != (cfg.KeyFile == ""):
+		return nil, credential.Errorf(credential.Misconfigured, "cert_file and key_file want each other")
 	}
 	return &Origin{cfg: cfg, allowed: strings.EqualFold(host, cfg.AllowHTTP)}, nil
 }
@@ -80,6 +87,7 @@ type Request struct {
 	Query  string
 	Header http.Header
 	Body   []byte
+	Limit  int // the largest answer, in bytes; Config.Limit if 0
 }
 
 // Answer is what came back. The body belongs to the caller, who wipes it.
@@ -111,7 +119,10 @@ func (o *Origin) Do(ctx context.Context, r Request) (Answer, error) {
 	if coding := response.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
 		return Answer{}, credential.Errorf(credential.Invalid, "%s sent a compressed answer, which was not asked for", o.cfg.Host)
 	}
-	body, err := o.read(response)
+	if r.Limit == 0 {
+		r.Limit = o.cfg.Limit
+	}
+	body, err := o.read(response, r.Limit)
 	if err != nil {
 		clear(body)
 		return Answer{}, o.failed(ctx, err)
@@ -120,16 +131,16 @@ func (o *Origin) Do(ctx context.Context, r Request) (Answer, error) {
 }
 
 // read reads into one buffer of the right size: growing one leaves copies behind.
-func (o *Origin) read(response *http.Response) ([]byte, error) {
-	size := o.cfg.Limit
+func (o *Origin) read(response *http.Response, limit int) ([]byte, error) {
+	size := limit
 	if known := response.ContentLength; known >= 0 {
 		size = int(min(known, int64(size)))
 	}
 	buffer := make([]byte, size+1)
 	n, err := io.ReadFull(response.Body, buffer)
 	switch {
-	case n > o.cfg.Limit || response.ContentLength > int64(o.cfg.Limit):
-		return buffer, credential.Errorf(credential.Invalid, "%s sent more than %d bytes", o.cfg.Host, o.cfg.Limit)
+	case n > limit || response.ContentLength > int64(limit):
+		return buffer, credential.Errorf(credential.Invalid, "%s sent more than %d bytes", o.cfg.Host, limit)
 	case err == io.EOF || err == io.ErrUnexpectedEOF && (response.ContentLength < 0 || int64(n) == response.ContentLength):
 		return buffer[:n], nil
 	}
@@ -164,32 +175,42 @@ func retryAfter(text string) time.Duration {
 	return 0
 }
 
-// ready returns the client, made anew when the file of certificates has changed.
+// ready returns the client, made anew when a file of certificates has changed. A certificate
+// and a key that do not belong together are two files of which one was replaced already:
+// until the other is, the ones before serve.
 func (o *Origin) ready() (*http.Client, error) {
-	var pem []byte
-	if o.cfg.CAFile != "" {
-		var err error
-		if pem, err = os.ReadFile(o.cfg.CAFile); err != nil {
-			return nil, credential.Errorf(credential.Misconfigured, "%s: cannot be read", o.cfg.CAFile)
-		}
+	files, err := o.readFiles()
+	if err != nil {
+		return nil, err
 	}
-	sum := sha256.Sum256(pem)
+	defer files.wipe()
+	sum := files.digest(&o.digester)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.client != nil && sum == o.ca {
+	if o.client != nil && sum == o.files {
 		return o.client, nil
 	}
-	trust := &tls.Config{MinVersion: tls.VersionTLS12}
-	if pem != nil {
-		trust.RootCAs = x509.NewCertPool()
-		if !trust.RootCAs.AppendCertsFromPEM(pem) {
+	config := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: o.cfg.ServerName}
+	if o.cfg.CAFile != "" {
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(files.ca) {
 			return nil, credential.Errorf(credential.Misconfigured, "%s has no certificate in PEM", o.cfg.CAFile)
 		}
+	}
+	if o.cfg.CertFile != "" {
+		pair, err := tls.X509KeyPair(files.cert, files.key)
+		switch {
+		case err != nil && o.client != nil:
+			return o.client, nil
+		case err != nil:
+			return nil, credential.Errorf(credential.Denied, "%s and %s are no certificate in PEM and its key", o.cfg.CertFile, o.cfg.KeyFile)
+		}
+		config.Certificates = []tls.Certificate{pair}
 	}
 	if o.client != nil {
 		o.client.CloseIdleConnections()
 	}
-	o.client, o.ca = &http.Client{Transport: o.transport(trust), CheckRedirect: o.redirect}, sum
+	o.client, o.files = &http.Client{Transport: o.transport(config), CheckRedirect: o.redirect}, sum
 	return o.client, nil
 }
 
