@@ -1,5 +1,5 @@
 // Package env is the source of the reference env:NAME, a variable of the
-// environment. The environment of a process does not change from outside while it
+// environment, and of env:NAME#field, one of several in a JSON document. The environment of a process does not change from outside while it
 // runs, so neither does the credential: to rotate without a restart use a file or a
 // store.
 package env
@@ -16,14 +16,19 @@ func Open(ref credential.Reference) (credential.Source, error) {
 	if ref.Opaque == "" || ref.Authority != "" {
 		return nil, credential.Errorf(credential.Misconfigured, "reference env: write env:NAME")
 	}
-	if err := ref.Plain(); err != nil {
+	if err := ref.Only(); err != nil {
 		return nil, err
 	}
-	return source{name: ref.Opaque}, nil
+	decoder, err := ref.Decoder()
+	if err != nil {
+		return nil, err
+	}
+	return source{name: ref.Opaque, decoder: decoder}, nil
 }
 
 type source struct {
-	name string
+	name    string
+	decoder credential.Decoder
 }
 
 // Fetch reads the variable. One that is not set is Missing; an empty one is
@@ -33,7 +38,9 @@ func (s source) Fetch(context.Context) (credential.Payload, error) {
 	if !set {
 		return credential.Payload{}, credential.Errorf(credential.Missing, "the environment has no variable %s", s.name)
 	}
-	return credential.Payload{Versions: []credential.Version{{Value: credential.NewSecret(value)}}}, nil
+	content := []byte(value)
+	defer clear(content)
+	return s.decoder.Payload(content, credential.Version{})
 }
 
 func (s source) Info() credential.Info {

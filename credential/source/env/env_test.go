@@ -41,8 +41,9 @@ func TestOpen(t *testing.T) {
 		{"env:NAME", nil},
 		{"env:NAME?overlap=1h", nil},
 		{"env://NAME", credential.Misconfigured},
-		{"env:NAME#field", credential.Misconfigured},
-		{"env:NAME?format=json", credential.Misconfigured},
+		{"env:NAME#field", nil},
+		{"env:NAME?format=json", nil},
+		{"env:NAME?format=raw#field", credential.Misconfigured},
 		{"env:NAME?color=red", credential.Misconfigured},
 	} {
 		if _, err := open(t, test.reference); !errors.Is(err, test.want) {

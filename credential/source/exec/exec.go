@@ -26,7 +26,6 @@ import (
 
 const (
 	timeout = 10 * time.Second
-	maxSize = 64 << 10
 	// linger is how long the output may stay open after the program has ended.
 	linger = 100 * time.Millisecond
 )
@@ -85,11 +84,7 @@ func (s *source) Fetch(ctx context.Context) (credential.Payload, error) {
 	if err != nil {
 		return credential.Payload{}, err
 	}
-	var version credential.Version
-	if err := s.decoder.Decode(output, &version); err != nil {
-		return credential.Payload{}, err
-	}
-	return credential.Payload{Versions: []credential.Version{version}}, nil
+	return s.decoder.Payload(output, credential.Version{})
 }
 
 // run returns what the program printed. When it returns, the program has ended, and
@@ -109,7 +104,7 @@ func (s *source) run(ctx context.Context) ([]byte, error) {
 		return nil, s.notStarted(err)
 	}
 	printed := make(chan output, 1)
-	go func() { printed <- read(reader) }()
+	go func() { printed <- read(reader, s.decoder.Limit()) }()
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 
@@ -137,7 +132,7 @@ func (s *source) run(ctx context.Context) ([]byte, error) {
 	case ctx.Err() != nil:
 		return out.text, credential.Errorf(credential.Unavailable, "%s was killed when its time was up", s.path)
 	case out.tooMuch:
-		return out.text, credential.Errorf(credential.Invalid, "%s printed more than %d bytes", s.path, maxSize)
+		return out.text, credential.Errorf(credential.Invalid, "%s printed more than %d bytes", s.path, s.decoder.Limit())
 	case err != nil:
 		return out.text, s.failed(err)
 	case out.err != nil:
@@ -174,13 +169,13 @@ type output struct {
 
 // read reads to the end, or one byte more than is allowed. One buffer of the right size:
 // growing one leaves copies of the secret behind.
-func read(from io.Reader) output {
-	buffer := make([]byte, maxSize+1)
+func read(from io.Reader, limit int) output {
+	buffer := make([]byte, limit+1)
 	n, err := io.ReadFull(from, buffer)
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
 		err = nil
 	}
-	return output{text: buffer[:n], tooMuch: n > maxSize, err: err}
+	return output{text: buffer[:n], tooMuch: n > limit, err: err}
 }
 
 func (s *source) environment() []string {

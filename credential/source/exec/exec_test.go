@@ -275,7 +275,8 @@ func TestOpen(t *testing.T) {
 		{"exec://host/usr/bin/tool", "", credential.Misconfigured},
 		{"exec:///usr/bin/tool?args=x", "", credential.Misconfigured},
 		{"exec:///usr/bin/tool?arg=%00", "", credential.Misconfigured},
-		{"exec:///usr/bin/tool?format=lines", "", credential.Misconfigured},
+		{"exec:///usr/bin/tool?format=lines", "/usr/bin/tool", nil},
+		{"exec:///usr/bin/tool?format=raw#field", "", credential.Misconfigured},
 	} {
 		ref, err := credential.ParseReference(test.reference)
 		if err != nil {

@@ -31,8 +31,7 @@ const (
 	quiet = 50 * time.Millisecond
 	// young is up to which age of its content a file may still be in the middle
 	// of being written. Some file systems keep times in whole seconds, hence 2.
-	young   = 2 * time.Second
-	maxSize = 64 << 10
+	young = 2 * time.Second
 )
 
 // Open makes the source of file:///path. The option poll is the interval between two
@@ -102,11 +101,7 @@ func (s *source) Fetch(ctx context.Context) (credential.Payload, error) {
 	}
 	defer clear(content)
 	created := s.date(content, look)
-	version := credential.Version{Created: created}
-	if err := s.decoder.Decode(content, &version); err != nil {
-		return credential.Payload{}, err
-	}
-	return credential.Payload{Versions: []credential.Version{version}}, nil
+	return s.decoder.Payload(content, credential.Version{Created: created})
 }
 
 // settled reads until the content does not change any more.
@@ -157,16 +152,17 @@ func (s *source) read() (content []byte, now look, whole bool, err error) {
 		return nil, look{}, false, nil
 	}
 	// One buffer of the right size: growing one leaves copies of the secret behind.
-	buffer := make([]byte, min(before.info.Size(), maxSize)+1)
+	limit := s.decoder.Limit()
+	buffer := make([]byte, min(before.info.Size(), int64(limit))+1)
 	n, err := io.ReadFull(file, buffer)
 	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
 		clear(buffer)
 		return nil, look{}, false, s.failed(err)
 	}
 	content = buffer[:n]
-	if n > maxSize {
+	if n > limit {
 		clear(content)
-		return nil, look{}, false, credential.Errorf(credential.Invalid, "%s is larger than %d bytes", s.path, maxSize)
+		return nil, look{}, false, credential.Errorf(credential.Invalid, "%s is larger than %d bytes", s.path, limit)
 	}
 	now = lookAt(s.path)
 	if now.err != nil {

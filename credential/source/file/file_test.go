@@ -427,7 +427,7 @@ func TestOpen(t *testing.T) {
 		{"file:key", "", credential.Misconfigured},
 		{"file:///run/keys.json#masterKey", "/run/keys.json", nil},
 		{"file:///run/keys.json?poll=1s#/a/0", "/run/keys.json", nil},
-		{"file:///run/key?format=keyset", "", credential.Misconfigured},
+		{"file:///run/key?format=keyset", "/run/key", nil},
 		{"file:///run/key?format=raw#field", "", credential.Misconfigured},
 		{"file:///run/key?poll=1s&poll=2s", "", credential.Misconfigured},
 		{"file:///run/key?poll=1ms", "", credential.Misconfigured},

@@ -2,8 +2,6 @@ package vault
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"net/http"
 	"time"
 
@@ -31,6 +29,7 @@ type token struct {
 	value      credential.Secret
 	generation uint64
 	lease      time.Duration // of its latest renewal, 0 if it does not end
+	whole      time.Duration // as it was when we got it
 	ends       time.Time
 	renewable  bool
 }
@@ -39,36 +38,63 @@ func newClient(at place, to *origin.Origin, way login) *client {
 	return &client{place: at, origin: to, login: way, slots: make(chan struct{}, concurrency), turn: make(chan struct{}, 1)}
 }
 
-// get reads a path with our token. When that is refused it logs in anew, once, and
-// reads again. Answers are returned whatever their status is, but for 403.
-func (c *client) get(ctx context.Context, path, query string) (origin.Answer, error) {
-	select {
-	case c.slots <- struct{}{}:
-		defer func() { <-c.slots }()
-	case <-ctx.Done():
-		return origin.Answer{}, ctx.Err()
+// request is one request to Vault.
+type request struct {
+	method      string // GET if empty
+	path, query string
+	body        []byte
+	limit       int // the largest answer, in bytes; maxAnswer if 0
+	// lasting: what Vault gives ends with our token at the latest.
+	lasting bool
+}
+
+// get reads a path with our token.
+func (c *client) get(ctx context.Context, path string) (origin.Answer, error) {
+	answer, _, err := c.do(ctx, request{path: path})
+	return answer, err
+}
+
+// do makes a request with our token, which it returns. When that is refused it logs in
+// anew, once, and asks again. Answers are returned whatever their status is, but for 403.
+func (c *client) do(ctx context.Context, r request) (origin.Answer, token, error) {
+	leave, err := c.enter(ctx)
+	if err != nil {
+		return origin.Answer{}, token{}, err
 	}
+	defer leave()
 	var refused uint64
 	for {
-		t, err := c.ready(ctx, refused)
+		t, err := c.ready(ctx, refused, r.lasting)
 		if err != nil {
-			return origin.Answer{}, err
+			return origin.Answer{}, token{}, err
 		}
-		answer, err := c.ask(ctx, http.MethodGet, path, query, t.value, nil)
+		answer, err := c.ask(ctx, r, t.value)
 		if err != nil || answer.Status != http.StatusForbidden {
-			return answer, err
+			return answer, t, err
 		}
 		clear(answer.Body)
 		if refused != 0 {
-			return origin.Answer{}, c.origin.Refuse(answer)
+			return origin.Answer{}, token{}, c.origin.Refuse(answer)
 		}
 		refused = t.generation
 	}
 }
 
+// enter waits for a place among those who ask this Vault.
+func (c *client) enter(ctx context.Context) (leave func(), err error) {
+	select {
+	case c.slots <- struct{}{}:
+		return func() { <-c.slots }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
 // ready returns a token that may be used: not the refused generation, and renewed or
-// made anew if its time comes.
-func (c *client) ready(ctx context.Context, refused uint64) (token, error) {
+// made anew if its time comes. One that is to last is made anew when less than half of its
+// life is left and it cannot be prolonged: the one before lives on meanwhile, and what was
+// made with it.
+func (c *client) ready(ctx context.Context, refused uint64, lasting bool) (token, error) {
 	select {
 	case c.turn <- struct{}{}:
 		defer func() { <-c.turn }()
@@ -77,22 +103,28 @@ func (c *client) ready(ctx context.Context, refused uint64) (token, error) {
 	}
 	now := time.Now()
 	t := c.token
-	if t.generation != 0 && t.generation != refused && (t.lease == 0 || now.Before(t.ends)) {
+	usable := t.generation != 0 && t.generation != refused && (t.lease == 0 || now.Before(t.ends))
+	if usable {
 		if t.lease > 0 && t.renewable && t.ends.Sub(now) < t.lease/2 {
 			if err := c.renew(ctx); err != nil && ctx.Err() != nil {
 				return token{}, ctx.Err()
 			}
 		}
-		return c.token, nil
+		if !lasting || c.token.lease == 0 || c.token.ends.Sub(now) >= c.token.whole/2 {
+			return c.token, nil
+		}
 	}
 	fresh, err := c.login(ctx, c)
-	if err != nil {
+	same := err == nil && t.generation != 0 && string(fresh.value.Reveal()) == string(t.value.Reveal())
+	switch {
+	case usable && (err != nil || same): // it is good enough, and there is no other
+		return c.token, nil
+	case err != nil:
 		return token{}, err
-	}
-	if t.generation != 0 && t.generation == refused && string(fresh.value.Reveal()) == string(t.value.Reveal()) {
+	case same && t.generation == refused:
 		return token{}, credential.Errorf(credential.Denied, "Vault refuses our token, and there is no other")
 	}
-	fresh.generation = t.generation + 1
+	fresh.generation, fresh.whole = t.generation+1, fresh.lease
 	c.token = fresh
 	return fresh, nil
 }
@@ -100,7 +132,7 @@ func (c *client) ready(ctx context.Context, refused uint64) (token, error) {
 // renew prolongs the token. One that cannot be prolonged is used to its end; then there
 // is a login.
 func (c *client) renew(ctx context.Context) error {
-	answer, err := c.ask(ctx, http.MethodPost, "auth/token/renew-self", "", c.token.value, struct{}{})
+	answer, err := c.ask(ctx, request{method: http.MethodPost, path: "auth/token/renew-self", body: []byte("{}")}, c.token.value)
 	if err != nil {
 		return err
 	}
@@ -113,7 +145,7 @@ func (c *client) renew(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	renewed.value, renewed.generation = c.token.value, c.token.generation
+	renewed.value, renewed.generation, renewed.whole = c.token.value, c.token.generation, c.token.whole
 	c.token = renewed
 	return nil
 }
@@ -134,7 +166,7 @@ func (c *client) left(ctx context.Context) time.Duration {
 }
 
 // ask sends one request.
-func (c *client) ask(ctx context.Context, method, path, query string, with credential.Secret, body any) (origin.Answer, error) {
+func (c *client) ask(ctx context.Context, r request, with credential.Secret) (origin.Answer, error) {
 	header := http.Header{"X-Vault-Request": {"true"}, "Accept": {"application/json"}, "User-Agent": {"Parley"}}
 	if with.Len() > 0 {
 		header["X-Vault-Token"] = []string{string(with.Reveal())}
@@ -142,13 +174,8 @@ func (c *client) ask(ctx context.Context, method, path, query string, with crede
 	if c.namespace != "" {
 		header["X-Vault-Namespace"] = []string{c.namespace}
 	}
-	var text []byte
-	if body != nil {
-		var err error
-		if text, err = json.Marshal(body); err != nil {
-			return origin.Answer{}, errors.New("vault: a request that cannot be encoded")
-		}
-		defer clear(text)
+	if r.limit == 0 {
+		r.limit = maxAnswer
 	}
-	return c.origin.Do(ctx, origin.Request{Method: method, Path: "/v1/" + path, Query: query, Header: header, Body: text})
+	return c.origin.Do(ctx, origin.Request{Method: r.method, Path: "/v1/" + r.path, Query: r.query, Header: header, Body: r.body, Limit: r.limit})
 }

@@ -16,7 +16,7 @@ import (
 type login func(context.Context, *client) (token, error)
 
 // logins are the ways to log in, by the option auth.
-var logins = map[string]login{"token": givenToken, "approle": appRole, "kubernetes": kubernetes}
+var logins = map[string]login{"token": givenToken, "approle": appRole, "kubernetes": kubernetes, "cert": ownCertificate}
 
 // serviceAccount is where Kubernetes puts the token of a pod.
 const serviceAccount = "/var/run/secrets/kubernetes.io/serviceaccount/token"
@@ -29,7 +29,7 @@ func givenToken(ctx context.Context, c *client) (token, error) {
 		return token{}, err
 	}
 	t := token{value: value}
-	answer, err := c.ask(ctx, http.MethodGet, "auth/token/lookup-self", "", value, nil)
+	answer, err := c.ask(ctx, request{path: "auth/token/lookup-self"}, value)
 	if err != nil {
 		return token{}, err
 	}
@@ -77,6 +77,16 @@ func kubernetes(ctx context.Context, c *client) (token, error) {
 	return c.exchange(ctx, map[string]string{"role": c.role, "jwt": string(jwt.Reveal())})
 }
 
+// ownCertificate logs in with the certificate that the connection shows. Without a role
+// Vault looks for one that fits.
+func ownCertificate(ctx context.Context, c *client) (token, error) {
+	body := make(map[string]string)
+	if c.role != "" {
+		body["name"] = c.role
+	}
+	return c.exchange(ctx, body)
+}
+
 // own reads a secret of ours, anew for each login: it may rotate, too.
 func own(what, path, variable string) (credential.Secret, error) {
 	value, where := []byte(nil), path
@@ -98,7 +108,12 @@ func own(what, path, variable string) (credential.Secret, error) {
 
 // exchange logs in. Vault answers a login that it refuses with 400 or 403.
 func (c *client) exchange(ctx context.Context, body map[string]string) (token, error) {
-	answer, err := c.ask(ctx, http.MethodPost, "auth/"+c.mount+"/login", "", credential.Secret{}, body)
+	text, err := json.Marshal(body)
+	if err != nil {
+		return token{}, credential.Errorf(credential.Misconfigured, "our login cannot be sent")
+	}
+	defer clear(text)
+	answer, err := c.ask(ctx, request{method: http.MethodPost, path: "auth/" + c.mount + "/login", body: text}, credential.Secret{})
 	if err != nil {
 		return token{}, err
 	}

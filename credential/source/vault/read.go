@@ -98,7 +98,7 @@ func (s *source) locate(ctx context.Context) (engine, error) {
 	if known != nil {
 		return *known, nil
 	}
-	answer, err := s.client.get(ctx, "sys/internal/ui/mounts/"+s.mount+"/"+s.path, "")
+	answer, err := s.client.get(ctx, "sys/internal/ui/mounts/"+s.mount+"/"+s.path)
 	if err != nil {
 		return engine{}, err
 	}
@@ -144,6 +144,7 @@ type reply struct {
 // reading is one version of version 2 of the engine.
 type reading struct {
 	version   credential.Version
+	keys      credential.Payload // instead, where the secret holds several
 	deleted   bool
 	destroyed bool
 }
@@ -154,7 +155,7 @@ func (s *source) read(ctx context.Context, e engine, number uint64) (reading, er
 	if number > 0 {
 		query = url.Values{"version": {strconv.FormatUint(number, 10)}}.Encode()
 	}
-	answer, err := s.client.get(ctx, e.mount+"/data/"+e.path, query)
+	answer, _, err := s.client.do(ctx, request{path: e.mount + "/data/" + e.path, query: query, limit: s.limit()})
 	if err != nil {
 		return reading{}, err
 	}
@@ -194,8 +195,15 @@ func (s *source) read(ctx context.Context, e engine, number uint64) (reading, er
 		return r, nil
 	}
 	r.version.NotAfter, _ = time.Parse(time.RFC3339Nano, meta.Deleted) // a deletion that is to come
+	if s.decoder.Several() {
+		r.keys, err = s.decoder.Payload(inner.Data, r.version)
+		return r, err
+	}
 	return r, s.decoder.Decode(inner.Data, &r.version)
 }
+
+// limit is the largest answer: what the decoder may be given, quoted, and the other fields.
+func (s *source) limit() int { return maxAnswer + 2*(s.decoder.Limit()-credential.Decoder{}.Limit()) }
 
 // readVersions reads version 2 of the engine.
 func (s *source) readVersions(ctx context.Context, e engine) (credential.Payload, error) {
@@ -208,6 +216,12 @@ func (s *source) readVersions(ctx context.Context, e engine) (credential.Payload
 	}
 	number := now.version.Number
 	base := s.advance(&now.version)
+	if s.decoder.Several() { // they say themselves, or the engine knows, what was before
+		for i := range now.keys.Versions {
+			now.keys.Versions[i].Number = now.version.Number
+		}
+		return now.keys, nil
+	}
 	payload := credential.Payload{Versions: []credential.Version{now.version}}
 	current := &payload.Versions[0]
 	mark := s.digester.Version(current)
@@ -313,7 +327,7 @@ func (s *source) remember(versions []credential.Version) {
 
 // readPlain reads an engine without versions. Each new content gets the next number.
 func (s *source) readPlain(ctx context.Context) (credential.Payload, error) {
-	answer, err := s.client.get(ctx, s.mount+"/"+s.path, "")
+	answer, err := s.client.getUpTo(ctx, s.mount+"/"+s.path, "", s.limit())
 	if err != nil {
 		return credential.Payload{}, err
 	}
@@ -327,21 +341,29 @@ func (s *source) readPlain(ctx context.Context) (credential.Payload, error) {
 		return credential.Payload{}, unreadable()
 	}
 	var version credential.Version
-	if err := s.decoder.Decode(whole.Data, &version); err != nil {
-		return credential.Payload{}, err
-	}
 	lease := time.Duration(min(max(whole.LeaseDuration, 0), 10*365*24*3600)) * time.Second
 	if whole.LeaseID != "" && lease > 0 {
 		version.NotAfter = time.Now().Add(lease)
 	}
+	payload, err := s.decoder.Payload(whole.Data, version)
+	if err != nil {
+		return credential.Payload{}, err
+	}
+	payload.TTL = lease
+	mark := s.digester.Bytes(whole.Data)
+	if !s.decoder.Several() {
+		mark = s.digester.Version(&payload.Versions[0])
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if mark := s.digester.Version(&version); s.delivered[s.latest] != mark {
+	if s.delivered[s.latest] != mark {
 		s.latest++
 		s.delivered = map[uint64][32]byte{s.latest: mark}
 	}
-	version.Number = s.latest
-	return credential.Payload{Versions: []credential.Version{version}, TTL: lease}, nil
+	for i := range payload.Versions {
+		payload.Versions[i].Number = s.latest
+	}
+	return payload, nil
 }
 
 // refuse says what a status of Vault means: 503 is sealed, 429, 472 and 473 are nodes
