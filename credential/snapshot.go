@@ -175,14 +175,24 @@ func resalted(salt *[saltSize]byte, once *digest) digest {
 	return sha256.Sum256(buffer[:])
 }
 
-// unsalted returns the SHA-256 of what was presented, without a copy that outlives it.
+// unsalted returns the SHA-256 of what was presented.
 func unsalted(presented string) digest {
-	if len(presented) <= 112 {
+	switch {
+	case len(presented) <= 112:
 		var buffer [112]byte
-		n := copy(buffer[:], presented)
-		return sha256.Sum256(buffer[:n])
+		return unsaltedIn(buffer[:], presented)
+	case len(presented) <= 496:
+		var buffer [496]byte
+		return unsaltedIn(buffer[:], presented)
 	}
-	return sha256.Sum256([]byte(presented))
+	return unsaltedIn(make([]byte, len(presented)), presented)
+}
+
+func unsaltedIn(buffer []byte, presented string) digest {
+	n := copy(buffer, presented)
+	sum := sha256.Sum256(buffer[:n])
+	clear(buffer[:n])
+	return sum
 }
 
 func saltedIn[T string | []byte](buffer []byte, salt *[saltSize]byte, value T) digest {
