@@ -22,7 +22,7 @@ var layers = [][]string{
 		"pubsub/pubsubtest", "natsconn",
 	},
 	{
-		"query", "credential/source/https", "credential/source/vault", "credential/credentialtest",
+		"query", "credential/source/https", "credential/source/vault", "credential/source/mount", "credential/credentialtest",
 		"credential/source/natskv", "credential/source/awssm", "credential/source/awskms", "credential/source/gcpsm", "credential/source/azkv", "pubsub/natsbus",
 	},
 	{"query/querytest", "storage"},

@@ -142,8 +142,10 @@ func (d Decoder) selected(content []byte) (text []byte, wipe func(), err error) 
 	return inner, func() { clear(inner) }, nil
 }
 
-// group reports whether the reference asks for all members and no single value.
-func (r Reference) group() bool { return r.Engine.Format == "json" && r.Field == "" }
+// group reports whether the reference asks for several values that belong together and no single one.
+func (r Reference) group() bool {
+	return r.Field == "" && (r.Engine.Format == "json" || r.Options["fields"] != "")
+}
 
 // Decode sets v.Value, or v.Fields of a group; for several keys there is Payload only.
 // Content that is no JSON, a name that is

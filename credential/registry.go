@@ -42,7 +42,7 @@ func (r Registry) Configure(cfg *Config, text string, literal ...string) error {
 		return asError(err).about(cfg.Name)
 	}
 	if ref.group() && !cfg.Present {
-		return ref.wrong("format json needs the name of a field after #").about(cfg.Name)
+		return ref.wrong("a group of fields is for what Parley presents: name the one that is the key").about(cfg.Name)
 	}
 	source, err := r.Open(ref)
 	if err != nil {
