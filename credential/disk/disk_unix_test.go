@@ -21,7 +21,16 @@ import (
 	"github.com/parley-backend/parley/credential/disk"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if mode, dir, ok := strings.Cut(os.Getenv(childMode), ":"); ok {
+		if err := child(mode, dir); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 func open(t *testing.T, dir string) *disk.Folder {
 	t.Helper()
