@@ -29,6 +29,20 @@ test-backends: ## the tests that need a real Vault; building that takes ten minu
 	read -r _ addr unseal < bin/vault-bed.out; \
 	PARLEY_TEST_VAULT_ADDR=$$addr PARLEY_TEST_VAULT_UNSEAL=$$unseal $(GO) test -race -count 1 -v -run /Real ./credential/source/vault
 
+# What stands in for AWS is moto from PyPI, in an environment of its own below bin.
+.PHONY: test-aws
+test-aws: bin/moto/.installed ## the tests that need an AWS, against moto; needs Python 3.10 or newer
+	@bin/moto/bin/moto_server -H 127.0.0.1 -p 0 > bin/moto.out 2>&1 & moto=$$!; trap "kill $$moto" EXIT; \
+	until grep -q 'Running on http' bin/moto.out; do sleep 0.1; kill -0 $$moto || { cat bin/moto.out; exit 1; }; done; \
+	PARLEY_TEST_AWS_ENDPOINT=$$(sed -n 's/.*Running on \(http[^ ]*\).*/\1/p' bin/moto.out) \
+	$(GO) test -race -count 1 -v -run /Real ./credential/source/awssm ./credential/source/awskms
+
+bin/moto/.installed:
+	@command -v python3 > /dev/null || { echo 'Python 3.10 or newer is needed for the tests against moto'; exit 1; }
+	python3 -m venv bin/moto
+	bin/moto/bin/pip install --quiet --disable-pip-version-check 'moto[server]==5.2.5'
+	@touch $@
+
 .PHONY: faults
 faults: ## the fault matrix and the invariants of the credential engine, into docs/fault-matrix.md
 	$(GO) test -count 1 -run 'TestFault|TestEveryInvariant|TestNumbers|TestI[0-9]' ./credential -update

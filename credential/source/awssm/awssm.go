@@ -41,12 +41,12 @@ func Opener() credential.Opener {
 	return func(ref credential.Reference) (credential.Source, error) { return openSecret(pool, ref) }
 }
 
-// secretName is what Secrets Manager takes for a name; an ARN has colons as well.
+// What AWS takes for names. A parameter's ARN has no version at its end: that is an option.
 var (
-	secretName    = regexp.MustCompile(`^[A-Za-z0-9/_+=.@:-]+$`)
-	parameterName = regexp.MustCompile(`^(/?[A-Za-z0-9_.-]+|(/[A-Za-z0-9_.-]+)+|arn:[A-Za-z0-9/_.:-]+)$`)
+	secretName    = regexp.MustCompile(`^([A-Za-z0-9/_+=.@-]+|arn:[A-Za-z0-9/_+=.@:-]+)$`)
+	parameterName = regexp.MustCompile(`^(/?[A-Za-z0-9_.-]+|(/[A-Za-z0-9_.-]+)+|arn:([A-Za-z0-9-]*:){4}[A-Za-z0-9/_.-]+)$`)
 	labelName     = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,256}$`)
-	notLabel      = regexp.MustCompile(`^([0-9].*|(?i:aws|ssm).*)$`)
+	notLabel      = regexp.MustCompile(`^([0-9].*|(?i:aws|ssm).*)$`) // of a parameter
 )
 
 func openSecret(pool *awsapi.Pool[*secretsmanager.Client], ref credential.Reference) (credential.Source, error) {

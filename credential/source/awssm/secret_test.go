@@ -76,28 +76,31 @@ func (o operator) move(t *testing.T, stage, to, from string) {
 }
 
 func TestSecretIsASource(t *testing.T) {
-	for _, forGood := range []bool{false, true} {
-		t.Run(map[bool]string{false: "Scheduled", true: "Removed"}[forGood], func(t *testing.T) {
-			awstest.OnEach(t, func(t *testing.T, b *awstest.Bed) {
-				credentialtest.TestSource(t, credentialtest.Harness{Open: func(t *testing.T, value string) credentialtest.Store {
-					o := newOperator(t, b)
-					o.put(t, value)
-					store := credentialtest.Store{
-						Source: b.Open(t, awssm.Opener(), "awssm://"+o.name),
-						Put:    func(t *testing.T, value string) { o.put(t, value) },
-						Remove: func(t *testing.T) { o.delete(t, forGood) },
-					}
-					if b.Fake != nil {
-						store.Break = func(*testing.T) func() {
-							b.Fake.Fail(&awstest.Fault{Status: 503, Body: "canary-first-4f1c9d2e77a05b36"})
-							return func() { b.Fake.Fail(nil) }
-						}
-					}
-					return store
-				}})
-			})
-		})
-	}
+	awstest.OnEach(t, func(t *testing.T, b *awstest.Bed) {
+		for name, forGood := range map[string]bool{"Scheduled": false, "Removed": true} {
+			t.Run(name, func(t *testing.T) { testSecret(t, b, forGood) })
+		}
+	})
+}
+
+// testSecret runs the suite; a secret is removed by scheduling its deletion, or for good.
+func testSecret(t *testing.T, b *awstest.Bed, forGood bool) {
+	credentialtest.TestSource(t, credentialtest.Harness{Open: func(t *testing.T, value string) credentialtest.Store {
+		o := newOperator(t, b)
+		o.put(t, value)
+		store := credentialtest.Store{
+			Source: b.Open(t, awssm.Opener(), "awssm://"+o.name),
+			Put:    func(t *testing.T, value string) { o.put(t, value) },
+			Remove: func(t *testing.T) { o.delete(t, forGood) },
+		}
+		if b.Fake != nil {
+			store.Break = func(*testing.T) func() {
+				b.Fake.Fail(&awstest.Fault{Status: 503, Body: "canary-first-4f1c9d2e77a05b36"})
+				return func() { b.Fake.Fail(nil) }
+			}
+		}
+		return store
+	}})
 }
 
 func TestSecretVersions(t *testing.T) {

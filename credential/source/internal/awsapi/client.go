@@ -143,6 +143,7 @@ func (c *Client[C]) ready(ctx context.Context) (loaded[C], error) {
 	case cfg.Region == "":
 		return loaded[C]{}, misconfigured("the region is missing: set AWS_REGION, or the option region")
 	}
+	cfg.Credentials = chain{cfg.Credentials}
 	cfg.HTTPClient = c.transport.client(cfg.HTTPClient)
 	var endpoint *string
 	if c.place.Endpoint != "" {

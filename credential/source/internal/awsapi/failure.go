@@ -1,6 +1,7 @@
 package awsapi
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"net"
@@ -10,7 +11,7 @@ import (
 	"syscall"
 	"time"
 
-	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
@@ -139,25 +140,59 @@ func newFailure(err error) *Failure {
 	}
 	var api smithy.APIError
 	var garbled *smithy.DeserializationError
-	var signing *v4.SigningError
+	var ours *ownLogin
+	way := onTheWay(err)
 	f := &Failure{}
-	switch known := errors.As(err, &api); {
-	case known:
+	switch {
+	case errors.As(err, &ours):
+		f = loggedOut(err, status)
+	case errors.As(err, &api):
 		f = answered(api, status)
 	case status >= 300:
 		f.err = credential.Errorf(byStatus(status), "AWS answered with status %d", status)
+	case way != "":
+		f.err = credential.Errorf(credential.Unavailable, "AWS %s", way)
 	case errors.As(err, &garbled):
 		f.err = credential.Errorf(credential.Unavailable, "an answer that is not AWS's")
-	case errors.As(err, &signing) && onTheWay(err) != "":
-		f.err = credential.Errorf(credential.Unavailable, "our own AWS credentials cannot be obtained: what has them %s", onTheWay(err))
-	case errors.As(err, &signing):
-		f.err = credential.Errorf(credential.Denied, "we have no AWS credentials, or they cannot be renewed")
-	case onTheWay(err) != "":
-		f.err = credential.Errorf(credential.Unavailable, "AWS %s", onTheWay(err))
 	default:
 		f.err = credential.Errorf(credential.Unavailable, "AWS did not answer as HTTP wants it")
 	}
 	f.err.RetryAfter = after
+	return f
+}
+
+// ownLogin marks the errors of obtaining our own credentials: what they say is not about the secret.
+type ownLogin struct{ error }
+
+func (e *ownLogin) Unwrap() error { return e.error }
+
+// chain is where our own credentials come from.
+type chain struct{ aws.CredentialsProvider }
+
+func (c chain) Retrieve(ctx context.Context) (aws.Credentials, error) {
+	found, err := c.CredentialsProvider.Retrieve(ctx)
+	if err != nil {
+		err = &ownLogin{err}
+	}
+	return found, err
+}
+
+// loggedOut says why we have no credentials: whoever gives them does not answer, or will not.
+func loggedOut(err error, status int) *Failure {
+	var api smithy.APIError
+	way, f := onTheWay(err), &Failure{}
+	switch {
+	case errors.As(err, &api):
+		said := answered(api, status)
+		f.err = credential.Errorf(said.err.Class, "our own AWS credentials cannot be obtained: %s", said.err.Reason)
+		if said.err.Class != credential.Unavailable {
+			f.err.Class = credential.Denied
+		}
+	case way != "":
+		f.err = credential.Errorf(credential.Unavailable, "our own AWS credentials cannot be obtained: what has them %s", way)
+	default:
+		f.err = credential.Errorf(credential.Denied, "we have no AWS credentials, or they cannot be renewed")
+	}
 	return f
 }
 
