@@ -39,12 +39,14 @@ type source struct {
 	created      time.Time
 	// delivered are the values of the versions that were handed out, as digests.
 	delivered map[uint64][32]byte
+	lease     *lease // of what was handed out, nil if it has none
 }
 
 // engine is where a path leads.
 type engine struct {
 	mount, path string // of version 2 of the key/value engine
 	versioned   bool
+	keyValue    bool // of either version: it keeps what is written
 }
 
 // Info: version numbers only grow. An engine without versions is given numbers here.
@@ -68,7 +70,7 @@ func (s *source) Fetch(ctx context.Context) (credential.Payload, error) {
 	if e.versioned {
 		payload, err = s.readVersions(ctx, e)
 	} else {
-		payload, err = s.readPlain(ctx)
+		payload, err = s.readPlain(ctx, e)
 	}
 	if errors.Is(err, credential.Missing) {
 		s.mu.Lock()
@@ -88,9 +90,9 @@ func (s *source) Fetch(ctx context.Context) (credential.Payload, error) {
 func (s *source) locate(ctx context.Context) (engine, error) {
 	switch s.kv {
 	case "1":
-		return engine{}, nil
+		return engine{keyValue: true}, nil
 	case "2":
-		return engine{mount: s.mount, path: s.path, versioned: true}, nil
+		return engine{mount: s.mount, path: s.path, versioned: true, keyValue: true}, nil
 	}
 	s.mu.Lock()
 	known := s.engine
@@ -118,7 +120,8 @@ func (s *source) locate(ctx context.Context) (engine, error) {
 	if json.Unmarshal(answer.Body, &found) != nil {
 		return engine{}, unreadable()
 	}
-	e := engine{mount: strings.Trim(found.Data.Path, "/"), versioned: found.Data.Type == "kv" && found.Data.Options.Version == "2"}
+	e := engine{mount: strings.Trim(found.Data.Path, "/"), keyValue: found.Data.Type == "kv" || found.Data.Type == "generic"}
+	e.versioned = e.keyValue && found.Data.Options.Version == "2"
 	var within bool
 	e.path, within = strings.CutPrefix(s.mount+"/"+s.path, e.mount+"/")
 	if e.versioned && (!within || e.path == "") {
@@ -139,6 +142,12 @@ type reply struct {
 	Data          json.RawMessage `json:"data"`
 	LeaseID       string          `json:"lease_id"`
 	LeaseDuration int64           `json:"lease_duration"`
+	Renewable     bool            `json:"renewable"`
+}
+
+// lasts returns how long the lease is, 0 if there is none.
+func (r *reply) lasts() time.Duration {
+	return time.Duration(min(max(r.LeaseDuration, 0), 10*365*24*3600)) * time.Second
 }
 
 // reading is one version of version 2 of the engine.
@@ -323,47 +332,6 @@ func (s *source) remember(versions []credential.Version) {
 			delete(s.delivered, number)
 		}
 	}
-}
-
-// readPlain reads an engine without versions. Each new content gets the next number.
-func (s *source) readPlain(ctx context.Context) (credential.Payload, error) {
-	answer, err := s.client.getUpTo(ctx, s.mount+"/"+s.path, "", s.limit())
-	if err != nil {
-		return credential.Payload{}, err
-	}
-	defer clear(answer.Body)
-	if answer.Status != http.StatusOK {
-		return credential.Payload{}, s.refuse(answer)
-	}
-	var whole reply
-	defer func() { clear(whole.Data) }()
-	if json.Unmarshal(answer.Body, &whole) != nil || whole.Data == nil {
-		return credential.Payload{}, unreadable()
-	}
-	var version credential.Version
-	lease := time.Duration(min(max(whole.LeaseDuration, 0), 10*365*24*3600)) * time.Second
-	if whole.LeaseID != "" && lease > 0 {
-		version.NotAfter = time.Now().Add(lease)
-	}
-	payload, err := s.decoder.Payload(whole.Data, version)
-	if err != nil {
-		return credential.Payload{}, err
-	}
-	payload.TTL = lease
-	mark := s.digester.Bytes(whole.Data)
-	if !s.decoder.Several() {
-		mark = s.digester.Version(&payload.Versions[0])
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.delivered[s.latest] != mark {
-		s.latest++
-		s.delivered = map[uint64][32]byte{s.latest: mark}
-	}
-	for i := range payload.Versions {
-		payload.Versions[i].Number = s.latest
-	}
-	return payload, nil
 }
 
 // refuse says what a status of Vault means: 503 is sealed, 429, 472 and 473 are nodes

@@ -5,11 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -30,7 +28,7 @@ const (
 )
 
 func TestMain(m *testing.M) {
-	for _, name := range []string{"VAULT_ADDR", "VAULT_TOKEN", "VAULT_NAMESPACE", "VAULT_CACERT", "VAULT_ROLE_ID", "VAULT_SECRET_ID"} {
+	for _, name := range []string{"VAULT_ADDR", "VAULT_TOKEN", "VAULT_NAMESPACE", "VAULT_CACERT", "VAULT_CLIENT_CERT", "VAULT_CLIENT_KEY", "VAULT_TLS_SERVER_NAME", "VAULT_ROLE_ID", "VAULT_SECRET_ID"} {
 		_ = os.Unsetenv(name)
 	}
 	// A fake closes its connections when it ends. A real Vault goes on, and a connection to it ends when
@@ -114,29 +112,13 @@ func (b *bed) seal(t *testing.T) (unseal func()) {
 // open makes the source of a reference; %s in it is the address of the Vault.
 func (b *bed) open(t *testing.T, opener credential.Opener, text string) credential.Source {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "token")
-	if err := os.WriteFile(path, []byte("root\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	text = strings.NewReplacer("ADDR", b.addr, "TOKEN", path).Replace(text)
-	ref, err := credential.ParseReference(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	source, err := opener(ref)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return source
+	path := credentialtest.WriteFile(t, "token", []byte("root\n"))
+	return credentialtest.Open(t, opener, strings.NewReplacer("ADDR", b.addr, "TOKEN", path).Replace(text))
 }
 
 func value(t *testing.T, s credential.Source) string {
 	t.Helper()
-	payload, err := s.Fetch(t.Context())
-	if err != nil {
-		t.Fatalf("Fetch failed: %v", err)
-	}
-	return string(payload.Versions[0].Value.Reveal())
+	return credentialtest.Value(t, s)
 }
 
 // name is a path for a secret of this test.
@@ -411,23 +393,10 @@ func TestSealed(t *testing.T) {
 	})
 }
 
-// An engine without versions: each new content is the next one, and a lease bounds it.
-func TestLease(t *testing.T) {
+// Version 1 of the engine: each new content is the next version.
+func TestPlain(t *testing.T) {
 	_, b := startFake(t)
-	source := b.open(t, vault.Opener(), "vault://database/creds/parley?addr=ADDR&token_file=TOKEN&format=json")
-	for want := uint64(1); want <= 2; want++ {
-		payload, err := source.Fetch(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		v := payload.Versions[0]
-		if got := string(v.Fields["username"].Reveal()); v.Number != want || got != fmt.Sprintf("v-approle-parley-%d", want) {
-			t.Errorf("fetch %d: version %d of %s", want, v.Number, got)
-		}
-		if left := time.Until(v.NotAfter); payload.TTL != time.Minute || left > time.Minute || left < 50*time.Second {
-			t.Errorf("fetch %d: TTL %v, ends in %v; want a minute", want, payload.TTL, left)
-		}
-	}
+	b.call(t, http.MethodPost, "old/p", `{"masterKey":"`+keyA+`"}`)
 	plain := b.open(t, vault.Opener(), "vault://old/p?addr=ADDR&token_file=TOKEN#masterKey")
 	for _, step := range []struct {
 		key  string
