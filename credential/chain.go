@@ -58,6 +58,17 @@ func (c *chain) Info() Info { return c.info }
 // parts marks a chain for ask: each of its sources has an instance of its own.
 func (c *chain) parts() []Source { return c.sources }
 
+// Lint implements Linter: what each source says.
+func (c *chain) Lint() []string {
+	var warnings []string
+	for _, s := range c.sources {
+		if linter, can := s.(Linter); can {
+			warnings = append(warnings, linter.Lint()...)
+		}
+	}
+	return warnings
+}
+
 // chainInfo describes the chain by the places of its sources, and behaves like the first.
 func chainInfo(sources []Source) Info {
 	first := sources[0].Info()

@@ -147,6 +147,9 @@ func (c *Credential) forget() {
 // lint returns what is configured and cannot have an effect.
 func (c *Credential) lint() []string {
 	warnings := slices.Clone(c.info().Warnings)
+	if linter, can := c.cfg().Source.(Linter); can {
+		warnings = append(warnings, linter.Lint()...)
+	}
 	if c.info().Immutable && c.cfg().TTL > 0 {
 		warnings = append(warnings, "ttl has no effect: a "+c.info().Scheme+" source never changes while the process runs")
 	}

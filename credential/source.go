@@ -40,6 +40,15 @@ type Watcher interface {
 	Watch(ctx context.Context, changed func(Notice)) error
 }
 
+// A Linter is a Source that can tell when what surrounds it keeps its value from changing.
+type Linter interface {
+	Source
+
+	// Lint returns what an operator should know, none if all is well. It is asked once,
+	// when the credential is made, and may look at this machine but not at a network.
+	Lint() []string
+}
+
 // Notice is what a Watcher knows of a change.
 type Notice struct {
 	// Number is the number of the version that exists now, when the source is
