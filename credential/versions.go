@@ -1,6 +1,7 @@
 package credential
 
 import (
+	"cmp"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -271,7 +272,7 @@ func (s *set) overlap(before roll, out []version, at instant, r rules) []change 
 		}
 		out[i].until = earlier(out[i].notAfter, out[i].until)
 	}
-	slices.SortStableFunc(out, func(a, b version) int { return b.since.Compare(a.since) })
+	slices.SortStableFunc(out, before.newestFirst)
 	kept := 0
 	for _, v := range out {
 		known := before.find(&v)
@@ -298,6 +299,21 @@ func (s *set) overlap(before roll, out []version, at instant, r rules) []change 
 		}
 	}
 	return changes
+}
+
+// newestFirst orders replaced versions: what has just been replaced, and then by deadline. The time since when a version is in its
+// state is of no use for that, a wall clock that was set back makes the newest look old.
+func (r roll) newestFirst(a, b version) int {
+	was := func(v *version) int {
+		if known := r.find(v); known != nil && known.state == Previous {
+			return 1
+		}
+		return 0
+	}
+	if n := was(&a) - was(&b); n != 0 {
+		return n
+	}
+	return cmp.Compare(b.until.mono, a.until.mono)
 }
 
 // remember keeps the dead of before that the source does not mention: the revoked
