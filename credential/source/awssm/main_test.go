@@ -3,6 +3,7 @@ package awssm_test
 import (
 	"errors"
 	"fmt"
+	"os"
 	"testing"
 	"time"
 
@@ -19,9 +20,12 @@ const (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv("PARLEY_TEST_SERVE_SECRET") != "" {
+		serveSecret()
+		return
+	}
 	awstest.Isolate()
-	// Clients keep a connection for half a minute.
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"), goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop"))
+	goleak.VerifyTestMain(m)
 }
 
 // version is what a test says of a version.

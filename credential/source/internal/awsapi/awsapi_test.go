@@ -26,8 +26,7 @@ import (
 
 func TestMain(m *testing.M) {
 	awstest.Isolate()
-	// Clients keep a connection for half a minute.
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"), goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop"))
+	goleak.VerifyTestMain(m)
 }
 
 type (

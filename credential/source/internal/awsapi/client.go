@@ -54,7 +54,7 @@ func (p *Pool[C]) Client(at Place) *Client[C] {
 	defer p.mu.Unlock()
 	c, known := p.clients[at]
 	if !known {
-		c = &Client[C]{place: at, make: p.make, slots: make(chan struct{}, concurrency), turn: make(chan struct{}, 1), transport: newTransport(at.AllowHTTP)}
+		c = &Client[C]{place: at, make: p.make, slots: make(chan struct{}, concurrency), turn: make(chan struct{}, 1)}
 		p.clients[at] = c
 	}
 	return c
@@ -63,10 +63,9 @@ func (p *Pool[C]) Client(at Place) *Client[C] {
 // Client is one service of AWS, reached with one set of our own credentials. The SDK
 // retries nothing: when to try again is for the engine to say.
 type Client[C any] struct {
-	place     Place
-	make      func(aws.Config, *string) C
-	slots     chan struct{}
-	transport *transport
+	place Place
+	make  func(aws.Config, *string) C
+	slots chan struct{}
 
 	turn   chan struct{} // held by who looks at loaded, so that one reads the chain for all
 	loaded loaded[C]
@@ -144,7 +143,7 @@ func (c *Client[C]) ready(ctx context.Context) (loaded[C], error) {
 		return loaded[C]{}, misconfigured("the region is missing: set AWS_REGION, or the option region")
 	}
 	cfg.Credentials = chain{cfg.Credentials}
-	cfg.HTTPClient = c.transport.client(cfg.HTTPClient)
+	cfg.HTTPClient = newHTTPClient(cfg.HTTPClient, c.place.AllowHTTP)
 	var endpoint *string
 	if c.place.Endpoint != "" {
 		endpoint = &c.place.Endpoint

@@ -6,9 +6,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"syscall"
-	"time"
 )
 
 // maxAnswer is the largest answer that is read: a secret of 64 KiB in base64 or escaped, and
@@ -20,47 +18,27 @@ var (
 	errTooLarge    = errors.New("too large")
 )
 
-// transport is the way to AWS. No redirect is followed: a request is signed for one host, but the
-// token that goes with it is good anywhere. Plain HTTP goes to the loopback interface, or to the one host that
-// is allowed. An answer is bounded.
-type transport struct {
-	allowHTTP string
-
-	mu      sync.Mutex
-	secure  http.RoundTripper
-	inClear http.RoundTripper
-}
-
-func newTransport(allowHTTP string) *transport { return &transport{allowHTTP: allowHTTP} }
-
-// client returns the HTTP client of the SDK. The certificates and proxies that the SDK was told
-// to use are taken from the one it made.
-func (t *transport) client(made httpDoer) *http.Client {
+// newHTTPClient returns the HTTP client of the SDK. The certificates and proxies that the SDK was told to use are taken from the one
+// it made. No redirect is followed: a request is signed for one host, but the token that goes with it is good anywhere. Plain HTTP
+// goes to the loopback interface, or to the one host that is allowed. An answer is bounded. A connection is not kept: its buffers would
+// keep the secret that came over it last.
+func newHTTPClient(made httpDoer, allowHTTP string) *http.Client {
 	var secure *http.Transport
 	if buildable, ok := made.(interface{ GetTransport() *http.Transport }); ok {
 		secure = buildable.GetTransport()
 	} else {
 		secure = http.DefaultTransport.(*http.Transport).Clone()
 	}
-	secure.IdleConnTimeout = 30 * time.Second
-	secure.MaxIdleConnsPerHost = concurrency
+	secure.DisableKeepAlives = true
 	inClear := secure.Clone()
 	inClear.Proxy = nil
-	inClear.DialContext = (&net.Dialer{KeepAlive: 30 * time.Second, Control: func(_, address string, _ syscall.RawConn) error {
+	inClear.DialContext = (&net.Dialer{Control: func(_, address string, _ syscall.RawConn) error {
 		if host, _, err := net.SplitHostPort(address); err != nil || !net.ParseIP(host).IsLoopback() { // whatever a name resolves to
 			return errNotLoopback
 		}
 		return nil
 	}}).DialContext
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, before := range []http.RoundTripper{t.secure, t.inClear} {
-		if idle, ok := before.(*http.Transport); ok {
-			idle.CloseIdleConnections()
-		}
-	}
-	t.secure, t.inClear = secure, inClear
-	return &http.Client{Transport: way{allowHTTP: t.allowHTTP, secure: secure, inClear: inClear}, CheckRedirect: func(*http.Request, []*http.Request) error {
+	return &http.Client{Transport: way{allowHTTP: allowHTTP, secure: secure, inClear: inClear}, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return http.ErrUseLastResponse
 	}}
 }
@@ -68,7 +46,7 @@ func (t *transport) client(made httpDoer) *http.Client {
 // way sends a request the way that its scheme asks for.
 type way struct {
 	allowHTTP       string
-	secure, inClear http.RoundTripper
+	secure, inClear *http.Transport
 }
 
 func (w way) RoundTrip(r *http.Request) (*http.Response, error) {

@@ -10,11 +10,13 @@
 package awstest
 
 import (
+	"net/http"
 	"os"
 	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
@@ -66,7 +68,9 @@ func OnEach(t *testing.T, test func(t *testing.T, b *Bed)) {
 }
 
 func (b *Bed) config() aws.Config {
-	return aws.Config{Region: Region, BaseEndpoint: &b.URL, Credentials: credentials.NewStaticCredentialsProvider(AccessKey, SecretKey, "")}
+	// A connection that is kept would keep a secret in its buffers, and a goroutine.
+	own := awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) { t.DisableKeepAlives = true })
+	return aws.Config{Region: Region, BaseEndpoint: &b.URL, HTTPClient: own, Credentials: credentials.NewStaticCredentialsProvider(AccessKey, SecretKey, "")}
 }
 
 // Secrets is the operator's client of Secrets Manager.
