@@ -248,7 +248,8 @@ func TestI1RotationNoticedByOneReadByAll(t *testing.T) {
 		eventually(t, "rotated", nodes, keyB, "accept current")
 		eventually(t, "rotated", nodes, keyA, "accept previous")
 		source.Set(keyC)
-		nodes[0].node.Refresh("masterKey") // all but node 0, which hears of it from them
+		nodes[0].node.Refresh("masterKey")
+		must(t, nodes[0].Refresh(t.Context()))
 		eventually(t, "refreshed", nodes, keyC, "accept current")
 		// Of two changes: the one who noticed, and each node that read by itself; nothing answers an answer. Announcements may fall
 		// into the time.

@@ -84,11 +84,10 @@ func (o *operator) user(life time.Duration) (token, seed string) {
 // minting is a source that makes a new user for every reading.
 type minting struct {
 	*operator
-	life   time.Duration
-	mu     sync.Mutex
-	count  int
-	down   bool
-	latest credential.Version
+	life  time.Duration
+	mu    sync.Mutex
+	count int
+	down  bool
 }
 
 func (m *minting) Info() credential.Info { return credential.Info{Scheme: "test"} }

@@ -440,7 +440,6 @@ func TestReplay(t *testing.T) {
 		if len(recorded) != 2 {
 			t.Fatalf("%d messages, want a change and a revocation", len(recorded))
 		}
-		before := source.Fetches()
 		replay := func() {
 			for range 10 {
 				for _, data := range recorded {
@@ -459,7 +458,7 @@ func TestReplay(t *testing.T) {
 		pass(5 * time.Minute)
 		late := begin(t, bus, "late", source, nil, installKey)
 		pass(2 * time.Minute)
-		before = source.Fetches()
+		before := source.Fetches()
 		replay()
 		if stats := late.Stats(); stats.Late != 1 || source.Fetches() != before {
 			t.Errorf("%d late notices, %d fetches; want 1 and 0", stats.Late, source.Fetches()-before)
