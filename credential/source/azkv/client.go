@@ -211,17 +211,17 @@ const (
 
 // failed describes an error of the library in words of this package. code is the
 // vault's own for it, "" if it said none.
-func (c *client) failed(ctx context.Context, about string, err error) (failure error, code string) {
+func (c *client) failed(ctx context.Context, about string, err error) (code string, failure error) {
 	var own *credential.Error
 	var refused *azcore.ResponseError
 	if ctx.Err() != nil {
-		return ctx.Err(), ""
+		return "", ctx.Err()
 	}
 	if errors.As(err, &own) {
-		return own, ""
+		return "", own
 	}
 	if !errors.As(err, &refused) {
-		return c.lost(err), ""
+		return "", c.lost(err)
 	}
 	answer := origin.Answer{Status: refused.StatusCode}
 	var said refusal
@@ -246,7 +246,7 @@ func (c *client) failed(ctx context.Context, about string, err error) (failure e
 	case refused.StatusCode == http.StatusBadRequest:
 		described.Class, described.Reason = credential.Misconfigured, about+": the vault does not understand the names"
 	}
-	return described, code
+	return code, described
 }
 
 // lost describes what went wrong on the way.

@@ -67,7 +67,7 @@ func (s *source) get(ctx context.Context, id string) (reading, error) {
 	r := reading{version: credential.Version{ID: id}}
 	response, err := s.client.GetSecret(ctx, s.name, id, nil)
 	if err != nil {
-		failure, code := s.client.failed(ctx, s.Info().Location, err)
+		code, failure := s.client.failed(ctx, s.Info().Location, err)
 		if r.closed = code == codeDisabled; r.closed {
 			return r, nil
 		}
@@ -105,7 +105,7 @@ func orZero(t *time.Time) time.Time {
 func (s *source) deleted(ctx context.Context, missing error) error {
 	if _, err := s.client.GetDeletedSecret(ctx, s.name, nil); err == nil {
 		return credential.Errorf(credential.Gone, "%s: the secret was deleted", s.Info().Location)
-	} else if failure, _ := s.client.failed(ctx, s.name, err); errors.Is(failure, credential.Unavailable) || ctx.Err() != nil {
+	} else if _, failure := s.client.failed(ctx, s.name, err); errors.Is(failure, credential.Unavailable) || ctx.Err() != nil {
 		return failure
 	}
 	return missing
@@ -158,7 +158,7 @@ func (s *source) list(ctx context.Context, newest string) ([]string, error) {
 		}
 		next, err := pager.NextPage(ctx)
 		if err != nil {
-			failure, _ := s.client.failed(ctx, s.Info().Location, err)
+			_, failure := s.client.failed(ctx, s.Info().Location, err)
 			return nil, failure
 		}
 		for _, v := range next.Value {

@@ -32,7 +32,7 @@ func (s *source) Write(ctx context.Context, value credential.Secret) (string, er
 			document = []byte(*before.Value)
 		}
 	default:
-		failure, code := s.client.failed(ctx, s.Info().Location, err)
+		code, failure := s.client.failed(ctx, s.Info().Location, err)
 		if !s.decoder.Whole() || code != codeDisabled && !errors.Is(failure, credential.Missing) {
 			return "", failure
 		}
@@ -46,7 +46,7 @@ func (s *source) Write(ctx context.Context, value credential.Secret) (string, er
 	parameters.Value = &text
 	written, err := s.client.SetSecret(ctx, s.name, parameters, nil)
 	if err != nil {
-		failure, _ := s.client.failed(ctx, s.Info().Location, err)
+		_, failure := s.client.failed(ctx, s.Info().Location, err)
 		return "", failure
 	}
 	if written.ID == nil {
