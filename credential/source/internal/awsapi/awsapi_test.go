@@ -73,7 +73,7 @@ func says(t *testing.T, when string, err error, class credential.Class, words st
 func TestOneClientForEachPlace(t *testing.T) {
 	p := newPool()
 	at := awsapi.Place{Region: "eu-west-1"}
-	if p.Client(at) != p.Client(at) {
+	if first, second := p.Client(at), p.Client(at); first != second {
 		t.Error("one place has two clients")
 	}
 	for _, other := range []awsapi.Place{{}, {Region: "eu-west-2"}, {Region: "eu-west-1", Profile: "p"}, {Region: "eu-west-1", Endpoint: "https://e"}, {Region: "eu-west-1", AllowHTTP: "h"}} {
