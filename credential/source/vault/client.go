@@ -145,6 +145,10 @@ func (c *client) renew(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if renewed.lease == 0 { // less than a second is left
+		c.token.renewable = false
+		return nil
+	}
 	renewed.value, renewed.generation, renewed.whole = c.token.value, c.token.generation, c.token.whole
 	c.token = renewed
 	return nil

@@ -20,15 +20,21 @@ type fake struct {
 	mu       sync.Mutex
 	sealed   bool
 	status   int                // answers everything, if not 0
+	writes   int                // answers what is no GET, if not 0
 	versions map[string][]entry // of the versioned engine, by path
 	plain    map[string]map[string]any
 	tokens   map[string]*grant
 	ttl      time.Duration // of tokens that a login makes
 	logins   int
 	renewals int
+	frozen   bool // no token lives longer than it does now
 	lookups  int
 	leases   int
+	lease    int         // how long they are, in seconds
+	asked    []string    // the leases that somebody wanted to prolong, and for how long
+	prolongs int         // how long Vault prolongs a lease then, in seconds; or the status that it refuses with
 	header   http.Header // of the latest request
+	peer     string      // the name in the certificate that came with it
 	active   int
 	highest  int // requests at one time
 }
@@ -55,7 +61,7 @@ const (
 
 func startFake(t *testing.T) (*fake, *bed) {
 	t.Helper()
-	f := &fake{versions: map[string][]entry{}, plain: map[string]map[string]any{}, tokens: map[string]*grant{"root": {}}, ttl: time.Hour}
+	f := &fake{versions: map[string][]entry{}, plain: map[string]map[string]any{}, tokens: map[string]*grant{"root": {}}, ttl: time.Hour, lease: 60, prolongs: 60}
 	server := httptest.NewServer(f)
 	t.Cleanup(server.Close)
 	return f, &bed{addr: server.URL, unseal: fakeUnseal}
@@ -77,7 +83,10 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.active--
-	f.header = r.Header.Clone()
+	f.header, f.peer = r.Header.Clone(), ""
+	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
+		f.peer = r.TLS.PeerCertificates[0].Subject.CommonName
+	}
 	var in map[string]any
 	text, _ := io.ReadAll(r.Body)
 	_ = json.Unmarshal(text, &in)
@@ -85,6 +94,8 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case f.status != 0:
 		answer(w, f.status, `{"errors":["an error of some kind: root"]}`)
+	case f.writes != 0 && r.Method != http.MethodGet:
+		answer(w, f.writes, `{"errors":["an error of some kind: root"]}`)
 	case path == "sys/unseal":
 		f.sealed = in["key"] != fakeUnseal
 		answer(w, 200, `{"sealed":%v}`, f.sealed)
@@ -110,6 +121,10 @@ func (f *fake) login(w http.ResponseWriter, path string, in map[string]any) {
 	case path == "auth/approle/login":
 		answer(w, 400, `{"errors":["invalid role or secret ID"]}`)
 		return
+	case path == "auth/cert/login" && f.peer == "parley" && (in["name"] == nil || in["name"] == "parley"):
+	case path == "auth/cert/login":
+		answer(w, 400, `{"errors":["invalid certificate or no client certificate supplied"]}`)
+		return
 	case path == "auth/kubernetes/login" && in["role"] == "parley" && in["jwt"] == fakeJWT:
 	default:
 		answer(w, 403, `{"errors":["permission denied"]}`)
@@ -127,6 +142,10 @@ func (f *fake) serve(w http.ResponseWriter, r *http.Request, path string, in map
 	switch {
 	case path == "auth/token/renew-self":
 		f.renewals++
+		if f.frozen {
+			answer(w, 200, `{"auth":{"client_token":%q,"lease_duration":%d,"renewable":false}}`, r.Header.Get("X-Vault-Token"), int(time.Until(g.ends).Seconds()))
+			return
+		}
 		g.ends = time.Now().Add(g.ttl)
 		answer(w, 200, `{"auth":{"client_token":%q,"lease_duration":%d,"renewable":%v}}`, r.Header.Get("X-Vault-Token"), int(g.ttl.Seconds()), g.renewable)
 	case path == "auth/token/lookup-self":
@@ -153,7 +172,9 @@ func (f *fake) serve(w http.ResponseWriter, r *http.Request, path string, in map
 	case path == "database/creds/parley":
 		f.leases++
 		answer(w, 200, `{"request_id":"1","lease_id":"database/creds/parley/%d","renewable":true,"lease_duration":%d,"data":{"password":"canary-password-%d","username":"v-approle-parley-%d"},"mount_type":"database"}`,
-			f.leases, 60, f.leases, f.leases)
+			f.leases, f.lease, f.leases, f.leases)
+	case path == "sys/leases/renew":
+		f.renew(w, in)
 	case strings.HasPrefix(path, "sys/internal/ui/mounts/"):
 		answer(w, 403, `{"errors":["preflight capability check returned 403, please ensure client's policies grant access to path \"x/\""]}`)
 	case path == "sys/seal":
@@ -179,6 +200,20 @@ func (f *fake) serve(w http.ResponseWriter, r *http.Request, path string, in map
 		answer(w, 200, `{"data":{"secret_id":%q}}`, fakeSecretID)
 	default:
 		answer(w, 404, `{"errors":["no handler for route %q. route entry not found."]}`, path)
+	}
+}
+
+func (f *fake) renew(w http.ResponseWriter, in map[string]any) {
+	f.asked = append(f.asked, fmt.Sprintf("%v %v", in["lease_id"], in["increment"]))
+	switch f.prolongs {
+	case 400:
+		answer(w, 400, `{"errors":["failed to renew entry: resp: (*logical.Response)(nil) err: past the max TTL, cannot renew"]}`)
+	case 403:
+		answer(w, 403, `{"errors":["1 error occurred:\n\t* permission denied\n\n"]}`)
+	case 503:
+		answer(w, 503, `{"errors":["Vault is sealed"]}`)
+	default:
+		answer(w, 200, `{"request_id":"1","lease_id":%q,"renewable":true,"lease_duration":%d,"data":null,"mount_type":"system"}`, in["lease_id"], f.prolongs)
 	}
 }
 
@@ -210,6 +245,11 @@ func (f *fake) serveVersions(w http.ResponseWriter, r *http.Request, verb, name 
 	switch {
 	case verb == "data" && r.Method == http.MethodPost:
 		data, _ := in["data"].(map[string]any)
+		options, _ := in["options"].(map[string]any)
+		if cas, given := options["cas"].(float64); given && int(cas) != len(all) {
+			answer(w, 400, `{"errors":["check-and-set parameter did not match the current version"]}`)
+			return
+		}
 		f.versions[name] = append(all, entry{data: data, created: time.Now().UTC()})
 		answer(w, 200, `{"data":{"version":%d}}`, len(all)+1)
 	case verb == "data" && r.Method == http.MethodDelete:
