@@ -19,6 +19,7 @@ import (
 	"github.com/parley-backend/parley/credential/source/exec"
 	"github.com/parley-backend/parley/credential/source/file"
 	"github.com/parley-backend/parley/credential/source/https"
+	"github.com/parley-backend/parley/credential/source/natskv"
 	"github.com/parley-backend/parley/credential/source/static"
 	"github.com/parley-backend/parley/credential/source/vault"
 	"github.com/parley-backend/parley/internal/auth"
@@ -44,7 +45,13 @@ type Built struct {
 	databaseURI    string
 	dataDir        string
 	lastKnownGood  bool
-	revocations    *disk.Revocations // from OpenKeys on
+	reloadConfig   bool
+	revocations    *disk.Revocations  // from OpenKeys on
+	installKey     *credential.Config // nil for one of dataDir
+	natsOptions    natsOptions
+	nats           *natsLink
+	folder         *disk.Folder                                     // from OpenKeys on
+	wrapKey        func(context.Context) (credential.Secret, error) // nil without one
 }
 
 // Build makes a configuration of the options. All problems are found and joined into the error, each a [Problem].
@@ -52,7 +59,7 @@ func (v *Values) Build(log *slog.Logger) (*Built, error) {
 	b := &builder{v: v}
 	built := &Built{
 		Host: v.String("host"), Port: v.Int("port"), MetricsAddress: v.String("metricsAddress"),
-		databaseURI: v.String("databaseURI"), dataDir: v.String("dataDir"), lastKnownGood: v.Bool("lastKnownGood"),
+		databaseURI: v.String("databaseURI"), dataDir: v.String("dataDir"), lastKnownGood: v.Bool("lastKnownGood"), reloadConfig: v.Bool("reloadConfig"),
 	}
 	c := &built.Config
 	c.Log = log
@@ -66,7 +73,14 @@ func (v *Values) Build(log *slog.Logger) (*Built, error) {
 	if _, err := v.storeOf(); err != nil {
 		b.problem("databaseURI", "%v", err)
 	}
-	b.keys(c)
+	built.nats = &natsLink{}
+	registry := Sources()
+	built.natsOptions = b.nats(registry) // before what may be kept there
+	built.installKey = b.installKey(registry)
+	built.nats.configured = len(built.natsOptions.servers) > 0 || built.natsOptions.jetStream
+	registry["nats-kv"] = natskv.Opener(built.nats.connect)
+	built.wrapKey = b.wrapKey(registry)
+	b.keys(c, registry)
 	b.network(c)
 	b.requests(c)
 	b.objects(c)
@@ -83,16 +97,22 @@ func (b *builder) problem(option, format string, args ...any) {
 	b.problems = append(b.problems, Problem{option, fmt.Sprintf(format, args...)})
 }
 
-func (b *builder) keys(c *parley.Config) {
-	registry := Sources()
+// installKey is the key of the installation: read once, before everything that depends on it.
+func (b *builder) installKey(registry credential.Registry) *credential.Config {
+	texts := b.v.Secret("installKey")
+	if len(texts) == 0 {
+		return nil
+	}
+	cfg := &credential.Config{Name: "installKey", Present: true, MinLength: 32}
+	if err := registry.ConfigureChain(cfg, texts); err != nil {
+		b.problem("installKey", "%v", err)
+	}
+	return cfg
+}
+
+func (b *builder) keys(c *parley.Config, registry credential.Registry) {
 	c.Credentials = map[string]credential.Config{}
-	for _, k := range []struct {
-		name   string
-		source *credential.Source
-	}{
-		{"masterKey", &c.MasterKey}, {"maintenanceKey", &c.MaintenanceKey}, {"readOnlyMasterKey", &c.ReadOnlyMasterKey},
-		{"clientKey", &c.ClientKey}, {"javascriptKey", &c.JavaScriptKey}, {"dotNetKey", &c.DotNetKey}, {"restAPIKey", &c.RESTAPIKey},
-	} {
+	for _, k := range keyOptions(c) {
 		texts := b.v.Secret(k.name)
 		if len(texts) == 0 {
 			if b.v.Has(k.name) {
@@ -104,6 +124,12 @@ func (b *builder) keys(c *parley.Config) {
 		isMaster := strings.HasSuffix(strings.ToLower(k.name), "masterkey") || k.name == "maintenanceKey"
 		if isMaster && b.v.Has("keyOverlap") {
 			cfg.Overlap = seconds(b.v.Int("keyOverlap"), credential.None)
+		}
+		if b.v.Has("keyRotateEvery") {
+			cfg.RotateEvery = credential.None
+			if days := b.v.Int("keyRotateEvery"); days > 0 {
+				cfg.RotateEvery = time.Duration(days) * 24 * time.Hour
+			}
 		}
 		if err := registry.ConfigureChain(&cfg, texts); err != nil {
 			b.problem(k.name, "%v", err)
@@ -335,11 +361,16 @@ func parseSize(text string) (int64, error) {
 // a start would do, without leaving a trace. All problems are joined into the error.
 func (b *Built) Check(ctx context.Context) error {
 	var problems []error
-	if err := b.lookAtKeys(); err != nil {
+	if err := b.lookAtKeys(ctx); err != nil {
 		problems = append(problems, err)
 	}
+	bus, err := b.look(ctx)
+	if err != nil {
+		problems = append(problems, err)
+	}
+	defer bus.Close()
 	cfg := b.Config
-	cfg.Store = memory.New()
+	cfg.Store, cfg.Bus = memory.New(), nil // it does not speak to those that serve
 	if server, err := parley.New(ctx, cfg); err != nil {
 		problems = append(problems, err)
 	} else {

@@ -15,7 +15,11 @@ func keysDir(dataDir string) string { return filepath.Join(dataDir, "keys") }
 // revocations and, unless lastKnownGood is off, their last good readings there. Without it a revocation ends with the process. A file in it that is missing or damaged is an error: nobody
 // can tell then which keys were revoked.
 func (b *Built) OpenKeys(ctx context.Context) error {
-	folder, err := disk.Open(ctx, keysDir(b.dataDir))
+	installKey, err := b.readInstallKey(ctx)
+	if err != nil {
+		return Problem{"installKey", err.Error()}
+	}
+	folder, err := disk.OpenWith(ctx, keysDir(b.dataDir), installKey)
 	if err != nil {
 		return Problem{"dataDir", err.Error()}
 	}
@@ -24,8 +28,12 @@ func (b *Built) OpenKeys(ctx context.Context) error {
 }
 
 // lookAtKeys is OpenKeys without a trace.
-func (b *Built) lookAtKeys() error {
-	folder, err := disk.Look(keysDir(b.dataDir))
+func (b *Built) lookAtKeys(ctx context.Context) error {
+	installKey, err := b.readInstallKey(ctx)
+	if err != nil {
+		return Problem{"installKey", err.Error()}
+	}
+	folder, err := disk.LookWith(keysDir(b.dataDir), installKey)
 	if err != nil {
 		return Problem{"dataDir", err.Error()}
 	}
@@ -37,14 +45,20 @@ func (b *Built) lookAtKeys() error {
 }
 
 func (b *Built) remember(folder *disk.Folder) {
-	b.revocations = folder.Revocations
+	b.folder, b.revocations = folder, folder.Revocations
+	b.Config.InstallKey = folder.InstallKey
 	all := make(map[string]credential.Config, len(b.Config.Credentials))
 	for name, cfg := range b.Config.Credentials {
-		cfg.InstallKey, cfg.Store = folder.InstallKey, folder.Revocations
-		if b.lastKnownGood {
-			cfg.LastGood = folder.LastGood
-		}
+		b.rememberOne(&cfg)
 		all[name] = cfg
 	}
 	b.Config.Credentials = all
+}
+
+// rememberOne has one credential remember what it must in the folder that is open.
+func (b *Built) rememberOne(cfg *credential.Config) {
+	cfg.InstallKey, cfg.Store = b.folder.InstallKey, b.folder.Revocations
+	if b.lastKnownGood {
+		cfg.LastGood, cfg.WrapKey = b.folder.LastGood, b.wrapKey
+	}
 }

@@ -390,6 +390,9 @@ func (v *Values) JSON(name string) any { return v.or(name) }
 // Warnings are what an operator should know about the options that were set: those without an effect.
 func (v *Values) Warnings() []string {
 	var texts []string
+	if text := v.String("lastKnownGoodKey"); text != "" && v.from["lastKnownGoodKey"] == "file" && !credential.IsReference(text) {
+		texts = append(texts, "option lastKnownGoodKey stands in the configuration file: whoever reads that can read what it encrypts; keep it in a file of its own, file:///path")
+	}
 	for _, o := range Options() {
 		if !v.Has(o.Name) {
 			continue
