@@ -11,6 +11,7 @@ import (
 	"github.com/parley-backend/parley/internal/object"
 	"github.com/parley-backend/parley/internal/rest"
 	"github.com/parley-backend/parley/internal/user"
+	"github.com/parley-backend/parley/pubsub"
 	"github.com/parley-backend/parley/query"
 	"github.com/parley-backend/parley/storage"
 )
@@ -40,6 +41,17 @@ type Config struct {
 	Credentials map[string]credential.Config
 	// Observer hears of every change of a credential, besides the log.
 	Observer credential.Observer
+	// Presented are credentials that are shown to others: to NATS, to a database. Whoever made them starts and stops them; they are listed,
+	// measured and refreshed with the keys.
+	Presented *credential.Set
+
+	// Bus connects this server with the others of its application: what one of them revokes or finds changed, the others know at
+	// once. The Server uses it but does not close it; nil for one server alone.
+	Bus pubsub.Bus
+	// InstallKey authenticates what servers tell each other over the Bus. It is the same on all of them, 32 bytes or more.
+	InstallKey credential.Secret
+	// Node is the name of this server in the logs of the others.
+	Node string
 
 	// Addresses that the privileged keys may be used from, as addresses or CIDR ranges. Nil is the default: loopback for
 	// the master and the maintenance key, anywhere for the read-only one.

@@ -9,7 +9,9 @@ import (
 	"sync"
 
 	"github.com/parley-backend/parley/credential"
+	"github.com/parley-backend/parley/credential/broadcast"
 	"github.com/parley-backend/parley/internal/auth"
+	"github.com/parley-backend/parley/internal/keysapi"
 )
 
 // keySpec is one key of the configuration.
@@ -36,8 +38,8 @@ func (c *Config) keys() []keySpec {
 	}
 }
 
-// credentials returns what the configuration says of each key.
-func (c *Config) credentials(log *slog.Logger, weak *weakKeys) []credential.Config {
+// credentials returns what the configuration says of each key. node connects them with other servers, nil for none.
+func (c *Config) credentials(log *slog.Logger, weak *weakKeys, node *broadcast.Node) []credential.Config {
 	var all []credential.Config
 	for _, spec := range c.keys() {
 		if spec.source == nil {
@@ -46,6 +48,9 @@ func (c *Config) credentials(log *slog.Logger, weak *weakKeys) []credential.Conf
 		cfg := c.Credentials[spec.name]
 		cfg.Name, cfg.Role, cfg.Kind, cfg.Source = spec.name, spec.role, spec.kind, spec.source
 		cfg.Observer = append(observers{credential.Log(log), weak}, given(cfg.Observer, c.Observer)...)
+		if node != nil && cfg.Peers == nil {
+			cfg.Peers = node
+		}
 		all = append(all, cfg)
 	}
 	return all
@@ -105,7 +110,13 @@ func (s *Server) openKeys() error {
 	if err != nil {
 		return err
 	}
-	configured := s.cfg.credentials(s.log, &s.weak)
+	if s.cfg.Bus != nil {
+		s.node, err = broadcast.New(broadcast.Config{Bus: s.cfg.Bus, InstallKey: s.cfg.InstallKey, Node: s.cfg.Node, Log: s.log})
+		if err != nil {
+			return err
+		}
+	}
+	configured := s.cfg.credentials(s.log, &s.weak, s.node)
 	for _, cfg := range configured {
 		cfg.Set = s.set
 		if _, err := credential.New(cfg); err != nil {
@@ -116,6 +127,42 @@ func (s *Server) openKeys() error {
 	s.cfg.forgetKeys()
 	return nil
 }
+
+// startKeys reads the keys, and begins to hear what other servers tell of them.
+func (s *Server) startKeys(ctx context.Context) error {
+	if err := s.set.Start(ctx); err != nil || s.node == nil {
+		return err
+	}
+	if err := s.node.Start(ctx, s.set); err != nil {
+		s.set.Stop()
+		return err
+	}
+	return nil
+}
+
+func (s *Server) stopKeys() {
+	if s.node != nil {
+		s.node.Stop()
+	}
+	s.set.Stop()
+}
+
+// keysAPI is what may be done with the credentials over HTTP.
+func (s *Server) keysAPI() *keysapi.API {
+	cfg := keysapi.Config{Sets: []*credential.Set{s.set}, Log: s.log}
+	if s.cfg.Presented != nil {
+		cfg.Sets = append(cfg.Sets, s.cfg.Presented)
+	}
+	if s.node != nil {
+		cfg.Nodes = nodes{s.node}
+	}
+	return keysapi.New(cfg)
+}
+
+// nodes are the other servers, for the API.
+type nodes struct{ *broadcast.Node }
+
+func (n nodes) Known() int { return n.Stats().Peers }
 
 // Reload puts the keys of another configuration into effect while the server serves: MasterKey and its like, Credentials, and the addresses
 // that they may be used from. Everything else in cfg is ignored. All of it takes effect, or, when the error is not nil, nothing:
@@ -132,7 +179,7 @@ func (s *Server) Reload(ctx context.Context, cfg Config) error {
 	if cfg.Observer == nil {
 		cfg.Observer = s.cfg.Observer
 	}
-	configured := cfg.credentials(s.log, &s.weak)
+	configured := cfg.credentials(s.log, &s.weak, s.node)
 	// The addresses come first: no key is accepted from where neither configuration accepts it.
 	return s.set.Replace(ctx, configured, func(find func(string) *credential.Credential) {
 		s.keys.Replace(verifying(find, configured, lists, s.log))

@@ -11,10 +11,10 @@ import (
 	"time"
 
 	"github.com/parley-backend/parley/credential"
+	"github.com/parley-backend/parley/credential/broadcast"
 	"github.com/parley-backend/parley/internal/access"
 	"github.com/parley-backend/parley/internal/auth"
 	"github.com/parley-backend/parley/internal/installation"
-	"github.com/parley-backend/parley/internal/keysapi"
 	"github.com/parley-backend/parley/internal/object"
 	"github.com/parley-backend/parley/internal/rest"
 	"github.com/parley-backend/parley/internal/role"
@@ -29,6 +29,7 @@ type Server struct {
 	log     *slog.Logger
 	keys    *auth.Keys
 	set     *credential.Set
+	node    *broadcast.Node // nil without a bus
 	schemas *schemas.Schemas
 	rest    *rest.Server
 	state   atomic.Value // rest.State
@@ -58,11 +59,11 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if err = s.openKeys(); err != nil {
 		return nil, err
 	}
-	if err := s.set.Start(ctx); err != nil {
+	if err := s.startKeys(ctx); err != nil {
 		return nil, err
 	}
 	if err := s.wire(ctx, proxies); err != nil {
-		s.set.Stop()
+		s.stopKeys()
 		return nil, err
 	}
 	s.background()
@@ -147,7 +148,7 @@ func (s *Server) wire(ctx context.Context, proxies auth.Proxies) error {
 		AllowOrigin: cfg.AllowOrigin, AllowHeaders: cfg.AllowHeaders, RouteAllowList: cfg.RouteAllowList,
 		RateLimits: cfg.RateLimits, Idempotency: cfg.Idempotency, VerboseErrors: cfg.VerboseErrors,
 		NoAggregationForReadOnly: cfg.NoAggregationForReadOnly,
-		KeysAPI:                  keysapi.New(s.set, s.log),
+		KeysAPI:                  s.keysAPI(),
 		State:                    func() rest.State { return s.state.Load().(rest.State) },
 		Observe:                  cfg.Observe,
 	}
@@ -194,7 +195,7 @@ func (s *Server) Close() {
 	s.close.Do(func() {
 		s.state.Store(rest.Failed)
 		s.stop()
-		s.set.Stop()
+		s.stopKeys()
 		s.aside.Wait()
 	})
 }

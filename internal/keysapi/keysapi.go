@@ -16,23 +16,60 @@ import (
 	"github.com/parley-backend/parley/parse"
 )
 
+// Nodes are the other servers of the application.
+type Nodes interface {
+	// Known returns how many there are.
+	Known() int
+	// Refresh has them read a credential, soon.
+	Refresh(name string)
+	// Confirmations returns how many of them refuse what was revoked last, and how many there are. It waits a moment for them.
+	Confirmations(ctx context.Context, name string) (confirmed, known int)
+}
+
+// Config says what an API acts on.
+type Config struct {
+	// Sets hold the credentials.
+	Sets []*credential.Set
+	// Log is told what is done; nil discards it.
+	Log *slog.Logger
+	// Nodes are nil for one server alone.
+	Nodes Nodes
+}
+
 // API acts on the credentials of one application.
-type API struct {
-	set *credential.Set
-	log *slog.Logger
-}
+type API struct{ Config }
 
-// New returns the API of the credentials in set. What is done with it is told to log.
-func New(set *credential.Set, log *slog.Logger) *API {
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
+// New returns an API.
+func New(cfg Config) *API {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &API{set: set, log: log}
+	return &API{cfg}
 }
 
-// Status returns {"results":[…]}, a status of every credential, in the order of the configuration. No status holds a value.
+// all returns the credentials of all sets.
+func (a *API) all() []*credential.Credential {
+	var all []*credential.Credential
+	for _, set := range a.Sets {
+		all = append(all, set.All()...)
+	}
+	return all
+}
+
+// get returns the credential of that name, nil if there is none.
+func (a *API) get(name string) *credential.Credential {
+	for _, set := range a.Sets {
+		if c := set.Get(name); c != nil {
+			return c
+		}
+	}
+	return nil
+}
+
+// Status returns {"results":[…]}, a status of every credential, in the order of the configuration, and with several servers "nodes":
+// {"known":2}, how many others were heard lately. No status holds a value.
 func (a *API) Status(_ context.Context, by *auth.Caller) (*parse.Map, error) {
-	all := a.set.All()
+	all := a.all()
 	items := make([]any, len(all))
 	for i, c := range all {
 		item, err := encode(c.Status())
@@ -42,10 +79,14 @@ func (a *API) Status(_ context.Context, by *auth.Caller) (*parse.Map, error) {
 		items[i] = item
 	}
 	a.audit(by, "status", "GET /keys", "", nil)
-	return parse.NewMap("results", items), nil
+	answer := parse.NewMap("results", items)
+	if a.Nodes != nil {
+		answer.Set("nodes", parse.NewMap("known", float64(a.Nodes.Known())))
+	}
+	return answer, nil
 }
 
-// Refresh reads a credential from its source now, and returns its status.
+// Refresh reads a credential from its source now, and returns its status. The other servers are asked to do the same.
 func (a *API) Refresh(ctx context.Context, by *auth.Caller, name string, body *parse.Map) (*parse.Map, error) {
 	c, err := a.find(name)
 	if err == nil {
@@ -53,6 +94,9 @@ func (a *API) Refresh(ctx context.Context, by *auth.Caller, name string, body *p
 	}
 	if err == nil {
 		err = refused(c.Refresh(ctx))
+		if a.Nodes != nil {
+			a.Nodes.Refresh(name) // they may reach the source, also when this one does not
+		}
 	}
 	a.audit(by, "refresh", "POST /keys/:name/refresh", name, err)
 	if err != nil {
@@ -61,7 +105,8 @@ func (a *API) Refresh(ctx context.Context, by *auth.Caller, name string, body *p
 	return encode(c.Status())
 }
 
-// Revoke refuses a version for good: {"version":"its id or fingerprint"}. When it returns no error, the revocation is durable.
+// Revoke refuses a version for good: {"version":"its id or fingerprint"}. When it returns no error, the revocation is durable. The answer
+// is the status of the credential, with several servers with nodes: {"confirmed":2,"known":2}, how many of the others refuse it, too.
 func (a *API) Revoke(ctx context.Context, by *auth.Caller, name string, body *parse.Map) (*parse.Map, error) {
 	c, err := a.find(name)
 	if err == nil {
@@ -79,11 +124,28 @@ func (a *API) Revoke(ctx context.Context, by *auth.Caller, name string, body *pa
 			known, err = version, refused(err)
 		}
 	}
+	answer := revoked{}
+	if err == nil && a.Nodes != nil {
+		answer.Nodes = &nodes{}
+		answer.Nodes.Confirmed, answer.Nodes.Known = a.Nodes.Confirmations(ctx, name)
+	}
 	a.audit(by, "revoke", "POST /keys/:name/revoke", name, err, slog.String("version", known))
 	if err != nil {
 		return nil, err
 	}
-	return encode(c.Status())
+	answer.Status = c.Status()
+	return encode(answer)
+}
+
+// revoked is the answer to Revoke.
+type revoked struct {
+	credential.Status
+	Nodes *nodes `json:"nodes,omitempty"`
+}
+
+type nodes struct {
+	Confirmed int `json:"confirmed"`
+	Known     int `json:"known"`
 }
 
 // rotated is the answer to Rotate.
@@ -134,7 +196,7 @@ func (a *API) Rotate(ctx context.Context, by *auth.Caller, name string, body *pa
 }
 
 func (a *API) find(name string) (*credential.Credential, error) {
-	if c := a.set.Get(name); c != nil {
+	if c := a.get(name); c != nil {
 		return c, nil
 	}
 	return nil, parse.Errorf(parse.ObjectNotFound, "no such key is configured")
@@ -169,7 +231,7 @@ func refused(err error) error {
 
 // audit tells who did what from where, and how it went.
 func (a *API) audit(by *auth.Caller, action, route, name string, err error, more ...slog.Attr) {
-	if a.set.Get(name) == nil {
+	if a.get(name) == nil {
 		name = "" // of no credential: the caller's own words
 	}
 	key := "masterKey"
@@ -183,7 +245,7 @@ func (a *API) audit(by *auth.Caller, action, route, name string, err error, more
 		level = slog.LevelWarn
 		attrs = append(attrs, slog.String("error", err.Error()))
 	}
-	a.log.LogAttrs(context.Background(), level, "keys", attrs...)
+	a.Log.LogAttrs(context.Background(), level, "keys", attrs...)
 }
 
 // encode turns a value of Go into one of package parse.

@@ -67,7 +67,7 @@ func newFixture(t *testing.T) *fixture {
 		}
 		return a
 	}
-	f.API = keysapi.New(f.set, slog.New(slog.NewTextHandler(f.log, &slog.HandlerOptions{ReplaceAttr: drop})))
+	f.API = keysapi.New(keysapi.Config{Sets: []*credential.Set{f.set}, Log: slog.New(slog.NewTextHandler(f.log, &slog.HandlerOptions{ReplaceAttr: drop}))})
 	return f
 }
 
