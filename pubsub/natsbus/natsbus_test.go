@@ -308,7 +308,8 @@ func TestServerLifecycle(t *testing.T) {
 		t.Errorf("Start on a port that is taken = %v, want that it is in use", err)
 	}
 	s.Stop()
-	s = begin(t, natsbus.ServerConfig{StoreDir: t.TempDir()})
+	log := &record{}
+	s = begin(t, natsbus.ServerConfig{ServerName: "node 1.example", StoreDir: t.TempDir(), Log: slog.New(slog.NewTextHandler(log, nil))})
 	if err := s.Start(t.Context()); err != nil {
 		t.Errorf("a second Start: %v", err)
 	}
@@ -321,8 +322,14 @@ func TestServerLifecycle(t *testing.T) {
 	if _, err := js.CreateKeyValue(&nats.KeyValueConfig{Bucket: "secrets"}); err != nil {
 		t.Errorf("JetStream: %v", err)
 	}
+	if name := conn.ConnectedServerName(); name != "node_1_example" {
+		t.Errorf("the server's name = %q, want node_1_example", name)
+	}
 	s.Stop()
 	s.Stop()
+	if text := log.String(); text != "" {
+		t.Errorf("a server as it should be tells an operator: %s", text)
+	}
 	if err := s.Start(t.Context()); err == nil {
 		t.Error("Start after Stop succeeds")
 	}

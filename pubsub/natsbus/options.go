@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -17,7 +18,8 @@ import (
 // ServerConfig describes a Server. The zero value is a server that only its own process
 // can reach.
 type ServerConfig struct {
-	// ServerName is unique in the cluster; random if empty.
+	// ServerName is unique in the cluster; random if empty. What NATS allows in no name
+	// is replaced by '_'.
 	ServerName string
 	// Listen is where clients of other processes connect, "host:port" with port 0 for any free
 	// one; "" for nowhere. Beyond loopback it needs a User and Password or TLS that
@@ -61,7 +63,7 @@ const inside = "parley-inside"
 func (cfg *ServerConfig) options() (opts *server.Options, password string, err error) {
 	password = rand.Text()
 	opts = &server.Options{
-		ServerName: cfg.ServerName, NoSigs: true, DontListen: cfg.Listen == "" && cfg.Cluster == nil,
+		ServerName: strings.Map(named, cfg.ServerName), NoSigs: true, DontListen: cfg.Listen == "" && cfg.Cluster == nil,
 		JetStream: cfg.StoreDir != "", StoreDir: cfg.StoreDir, MaxControlLine: server.MAX_CONTROL_LINE_SIZE,
 		Users: []*server.User{{Username: inside, Password: password}},
 	}
@@ -82,6 +84,14 @@ func (cfg *ServerConfig) options() (opts *server.Options, password string, err e
 		}
 	}
 	return opts, password, nil
+}
+
+// named keeps a character of a server's name: NATS uses it in subjects and files.
+func named(r rune) rune {
+	if r <= ' ' || r == 0x7f || strings.ContainsRune(`.*>/\`, r) {
+		return '_'
+	}
+	return r
 }
 
 // clients sets who may connect from outside the process.

@@ -168,10 +168,17 @@ func (l *serverLog) say(level slog.Level, format string, values []any) {
 }
 
 func (l *serverLog) Noticef(format string, values ...any) { l.say(slog.LevelDebug, format, values) }
-func (l *serverLog) Warnf(format string, values ...any)   { l.say(slog.LevelWarn, format, values) }
 func (l *serverLog) Errorf(format string, values ...any)  { l.say(slog.LevelError, format, values) }
 func (l *serverLog) Debugf(format string, values ...any)  { l.say(slog.LevelDebug, format, values) }
 func (l *serverLog) Tracef(string, ...any)                {}
+
+// Warnf leaves out the advice to write hashes of passwords into a configuration file:
+// these come from a secret store, or are random and live as long as the process.
+func (l *serverLog) Warnf(format string, values ...any) {
+	if !strings.HasPrefix(format, "Plaintext passwords detected") {
+		l.say(slog.LevelWarn, format, values)
+	}
+}
 
 // Fatalf does not end the process: Start returns what it says.
 func (l *serverLog) Fatalf(format string, values ...any) {
