@@ -23,7 +23,8 @@ import (
 )
 
 func (c *serveCommand) run(env environment) error {
-	values, readErr := config.Read(config.Input{File: c.file(), Environ: env.environ, Flags: c.flags()})
+	input := config.Input{File: c.file(), Environ: env.environ, Flags: c.flags()}
+	values, readErr := config.Read(input)
 	log, logErr := newLog(values, env.errs)
 	var generated config.Generated
 	var generateErr error
@@ -42,7 +43,7 @@ func (c *serveCommand) run(env environment) error {
 	if c.check() {
 		return check(env, built)
 	}
-	return serve(env, built, generated, log)
+	return serve(env, built, generated, log, func() *config.Reloader { return built.Reloader(input, values, generated) })
 }
 
 // problems prints what is wrong, a line each, and returns it.
@@ -78,7 +79,9 @@ func check(env environment, built *config.Built) error {
 	return nil
 }
 
-func serve(env environment, built *config.Built, generated config.Generated, log *slog.Logger) error {
+func serve(env environment, built *config.Built, generated config.Generated, log *slog.Logger, again func() *config.Reloader) error {
+	asked, stop := hangups()
+	defer stop()
 	store, err := built.OpenStore(env.ctx, log)
 	if err != nil {
 		return err
@@ -91,6 +94,12 @@ func serve(env environment, built *config.Built, generated config.Generated, log
 	if err := built.OpenKeys(env.ctx); err != nil {
 		return err
 	}
+	reader := again()
+	bus, err := built.OpenNATS(env.ctx, log)
+	if err != nil {
+		return err
+	}
+	defer bus.Close()
 	measured := metrics.New()
 	built.Config.Store = store
 	built.Config.Observe = measured.Observe
@@ -106,10 +115,13 @@ func serve(env environment, built *config.Built, generated config.Generated, log
 		return fmt.Errorf("port: %w", err)
 	}
 	ctx, cancel := context.WithCancel(env.ctx)
-	defer cancel()
 	var aside sync.WaitGroup
-	defer aside.Wait()
+	defer func() {
+		cancel()
+		aside.Wait()
+	}()
 	aside.Go(func() { built.Follow(ctx, server.Credentials(), log) })
+	aside.Go(func() { (&reloads{reader, server, measured, log}).run(ctx, asked) })
 	if built.MetricsAddress != "" {
 		l, err := net.Listen("tcp", built.MetricsAddress)
 		if err != nil {

@@ -372,7 +372,7 @@ func TestOpen(t *testing.T) {
 		}
 	}
 	ref, _ := credential.ParseReference("nats-kv://creds/master")
-	if _, err := natskv.Opener(nil)(ref); !errors.Is(err, credential.Misconfigured) || !strings.Contains(err.Error(), "natsUrl") {
+	if _, err := natskv.Opener(nil)(ref); !errors.Is(err, credential.Misconfigured) || !strings.Contains(err.Error(), "nats.servers") {
 		t.Errorf("Open without a connection = %v, want Misconfigured, and the option", err)
 	}
 }
