@@ -226,6 +226,38 @@ func TestContextEnds(t *testing.T) {
 	group.Wait()
 }
 
+// Whoever hands out our own credentials may not answer: the call ends in its time nevertheless.
+func TestContextEndsWhileLoggingIn(t *testing.T) {
+	release := make(chan struct{})
+	silent := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
+	defer silent.Close()
+	defer close(release)
+	t.Setenv("AWS_ACCESS_KEY_ID", "")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "")
+	t.Setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", silent.URL)
+	b := store(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := get(ctx, newPool().Client(awsapi.Place{Region: awstest.Region, Endpoint: b.URL})); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("after its time the call says %v, want %v", err, context.DeadlineExceeded)
+	}
+}
+
+// What hands out our own credentials says no, in words that are not repeated.
+func TestLoginRefused(t *testing.T) {
+	refuses := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = io.WriteString(w, `{"code":"AccessDenied","message":"canary-message-of-aws"}`)
+	}))
+	defer refuses.Close()
+	t.Setenv("AWS_ACCESS_KEY_ID", "")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "")
+	t.Setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", refuses.URL)
+	b := store(t)
+	says(t, "without a login", get(t.Context(), newPool().Client(awsapi.Place{Region: awstest.Region, Endpoint: b.URL})), credential.Denied, "our own AWS credentials cannot be obtained")
+}
+
 func TestUnreachable(t *testing.T) {
 	gone := httptest.NewServer(nil)
 	gone.Close()
