@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +19,13 @@ import (
 	"github.com/parley-backend/parley/credential/source/azkv"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(serving) != "" {
+		serveSecret()
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 const (
 	keyA = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"

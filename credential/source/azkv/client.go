@@ -36,6 +36,7 @@ const (
 type client struct {
 	*azsecrets.Client
 	host   string
+	next   policy.Transporter
 	origin *origin.Origin // describes what the vault refuses; the requests are the library's
 }
 
@@ -50,7 +51,15 @@ func newClient(host string, l *login, transport policy.Transporter, to *origin.O
 	if err != nil {
 		return nil, wrong("the vault cannot be used")
 	}
-	return &client{Client: secrets, host: host, origin: to}, nil
+	return &client{Client: secrets, host: host, next: transport, origin: to}, nil
+}
+
+// rest closes the connections that are not in use: their buffers hold what came over them
+// last.
+func (c *client) rest() {
+	if keeps, ok := c.next.(interface{ CloseIdleConnections() }); ok {
+		keeps.CloseIdleConnections()
+	}
 }
 
 // gate is the one way to a vault. It refuses every other host, so that neither a link in

@@ -37,6 +37,7 @@ type reading struct {
 // and can be recovered. A secret that does not exist is Missing. While the time of the
 // newest version has not come it is pending, and the one before is current.
 func (s *source) Fetch(ctx context.Context) (credential.Payload, error) {
+	defer s.client.rest()
 	newest, err := s.get(ctx, s.pinned)
 	switch {
 	case errors.Is(err, credential.Missing):

@@ -130,6 +130,16 @@ func (o *Origin) Do(ctx context.Context, r Request) (Answer, error) {
 	return Answer{Status: response.StatusCode, Header: response.Header, Body: body}, nil
 }
 
+// Rest closes the connections that are not in use: their buffers hold what came over them
+// last. Call it when nothing more is to be asked for a while.
+func (o *Origin) Rest() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.client != nil {
+		o.client.CloseIdleConnections()
+	}
+}
+
 // read reads into one buffer of the right size: growing one leaves copies behind.
 func (o *Origin) read(response *http.Response, limit int) ([]byte, error) {
 	size := limit
