@@ -61,10 +61,14 @@ const (
 
 func startFake(t *testing.T) (*fake, *bed) {
 	t.Helper()
-	f := &fake{versions: map[string][]entry{}, plain: map[string]map[string]any{}, tokens: map[string]*grant{"root": {}}, ttl: time.Hour, lease: 60, prolongs: 60}
+	f := newFake()
 	server := httptest.NewServer(f)
 	t.Cleanup(server.Close)
 	return f, &bed{addr: server.URL, unseal: fakeUnseal}
+}
+
+func newFake() *fake {
+	return &fake{versions: map[string][]entry{}, plain: map[string]map[string]any{}, tokens: map[string]*grant{"root": {}}, ttl: time.Hour, lease: 60, prolongs: 60}
 }
 
 // with runs change under the lock.

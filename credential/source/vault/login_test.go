@@ -3,7 +3,10 @@ package vault_test
 import (
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +15,7 @@ import (
 	"time"
 
 	"github.com/parley-backend/parley/credential"
+	"github.com/parley-backend/parley/credential/credentialtest"
 	"github.com/parley-backend/parley/credential/source/vault"
 )
 
@@ -200,4 +204,69 @@ func TestKubernetes(t *testing.T) {
 	if _, err := other.Fetch(t.Context()); !errors.Is(err, credential.Denied) || strings.Contains(err.Error(), fakeJWT) {
 		t.Errorf("with a wrong role Fetch = %v, want Denied without the token", err)
 	}
+}
+
+// The certificate that we show is a login, too, and rotates with its files.
+func TestCertificate(t *testing.T) {
+	authority := credentialtest.NewAuthority(t, "test")
+	f := newFake()
+	f.versions["p"] = []entry{{data: map[string]any{"masterKey": keyA}, created: time.Now()}}
+	server := httptest.NewUnstartedServer(f)
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.TLS = authority.ServerConfig(t, "vault.internal")
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	b := &bed{addr: server.URL}
+	cert, key := authority.Issue(t, "parley")
+	t.Setenv("VAULT_CACERT", credentialtest.WriteFile(t, "ca.pem", authority.CA))
+	t.Setenv("VAULT_CLIENT_CERT", credentialtest.WriteFile(t, "cert.pem", cert))
+	t.Setenv("VAULT_CLIENT_KEY", credentialtest.WriteFile(t, "key.pem", key))
+	t.Setenv("VAULT_TLS_SERVER_NAME", "vault.internal")
+	for reference, want := range map[string]error{
+		"vault://secret/p?addr=ADDR&auth=cert#masterKey":                            nil,
+		"vault://secret/p?addr=ADDR&auth=cert&role=parley#masterKey":                nil,
+		"vault://secret/p?addr=ADDR&auth=cert&role=other#masterKey":                 credential.Denied,
+		"vault://secret/p?addr=ADDR&token_file=TOKEN#masterKey":                     nil,
+		"vault://secret/p?addr=ADDR&auth=cert&server_name=other.internal#masterKey": credential.Unavailable,
+	} {
+		if _, err := b.open(t, vault.Opener(), reference).Fetch(t.Context()); !errors.Is(err, want) {
+			t.Errorf("Fetch of %s = %v, want %v", reference, err, want)
+		}
+	}
+	other, otherKey := authority.Issue(t, "other")
+	for name, content := range map[string][]byte{"VAULT_CLIENT_CERT": other, "VAULT_CLIENT_KEY": otherKey} {
+		if err := os.WriteFile(os.Getenv(name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := b.open(t, vault.Opener(), "vault://secret/p?addr=ADDR&auth=cert#masterKey").Fetch(t.Context()); !errors.Is(err, credential.Denied) {
+		t.Errorf("with the certificate of somebody else Fetch = %v, want Denied", err)
+	}
+}
+
+// A token that cannot be prolonged serves to its end where nothing hangs on it: a login may be dear.
+func TestTokenServesToItsEnd(t *testing.T) {
+	f, b := startFake(t)
+	b.put(t, "p", keyA)
+	f.with(func() { f.ttl, f.frozen = 2*time.Second, true })
+	t.Setenv("VAULT_ROLE_ID", fakeRoleID)
+	t.Setenv("VAULT_SECRET_ID", fakeSecretID)
+	source := b.open(t, vault.Opener(), "vault://secret/p?addr=ADDR&auth=approle#masterKey")
+	value(t, source)
+	var ends time.Time
+	f.with(func() { ends = f.tokens["hvs.canary-token-1"].ends })
+	for time.Until(ends) > -100*time.Millisecond {
+		logins := 0
+		before := time.Until(ends)
+		value(t, source)
+		f.with(func() { logins = f.logins })
+		if time.Until(ends) > 0 && logins != 1 {
+			t.Fatalf("a new login %v before the end of the token", before)
+		}
+	}
+	f.with(func() {
+		if f.logins != 2 {
+			t.Errorf("%d logins, want a second one after the end", f.logins)
+		}
+	})
 }

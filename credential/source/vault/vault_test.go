@@ -47,15 +47,19 @@ func onEach(t *testing.T, test func(t *testing.T, b *bed)) {
 		_, b := startFake(t)
 		test(t, b)
 	})
-	t.Run("Real", func(t *testing.T) {
-		addr := os.Getenv("PARLEY_TEST_VAULT_ADDR")
-		if addr == "" {
-			t.Skip("PARLEY_TEST_VAULT_ADDR names no Vault to test with; make test-backends starts one")
-		}
-		b := &bed{addr: addr, unseal: os.Getenv("PARLEY_TEST_VAULT_UNSEAL")}
-		b.call(t, http.MethodPost, "sys/mounts/old", `{"type":"kv","options":{"version":"1"}}`, 204, 400) // 400: it is there
-		test(t, b)
-	})
+	t.Run("Real", func(t *testing.T) { test(t, realBed(t)) })
+}
+
+// realBed is the real Vault; the test is skipped if there is none.
+func realBed(t *testing.T) *bed {
+	t.Helper()
+	addr := os.Getenv("PARLEY_TEST_VAULT_ADDR")
+	if addr == "" {
+		t.Skip("PARLEY_TEST_VAULT_ADDR names no Vault to test with; make test-backends starts one")
+	}
+	b := &bed{addr: addr, unseal: os.Getenv("PARLEY_TEST_VAULT_UNSEAL")}
+	b.call(t, http.MethodPost, "sys/mounts/old", `{"type":"kv","options":{"version":"1"}}`, 204, 400) // 400: it is there
+	return b
 }
 
 // call asks the Vault as its root user. It fails unless the status is one of want.
@@ -486,6 +490,12 @@ func TestOpen(t *testing.T) {
 		{"vault://secret/parley?addr=http://vault:8200&allow_http=vault#masterKey", "http://vault:8200/secret/parley", nil},
 		{"vault://database/creds/parley?format=json", "https://vault.example:8200/database/creds/parley", nil},
 		{"vault://secret/parley?auth=kubernetes&role=parley#masterKey", "https://vault.example:8200/secret/parley", nil},
+		{"vault://secret/parley?auth=cert&cert_file=/c&key_file=/k&role=parley#masterKey", "https://vault.example:8200/secret/parley", nil},
+		{"vault://secret/parley?cert_file=/c&key_file=/k&server_name=vault#masterKey", "https://vault.example:8200/secret/parley", nil},
+		{"vault://secret/parley?auth=cert#masterKey", "", credential.Misconfigured},
+		{"vault://secret/parley?auth=cert&addr=http://127.0.0.1:8200&cert_file=/c&key_file=/k#masterKey", "", credential.Misconfigured},
+		{"vault://secret/parley?cert_file=/c#masterKey", "", credential.Misconfigured},
+		{"vault://secret/parley?role=parley#masterKey", "", credential.Misconfigured},
 		{"vault://secret/parley", "", credential.Misconfigured},
 		{"vault://secret#masterKey", "", credential.Misconfigured},
 		{"vault:///parley#masterKey", "", credential.Misconfigured},
