@@ -2,7 +2,9 @@ package parley
 
 import (
 	"context"
+	"time"
 
+	"github.com/parley-backend/parley/credential"
 	"github.com/parley-backend/parley/internal/rest"
 )
 
@@ -20,7 +22,7 @@ func (s *Server) securityReport(context.Context) rest.SecurityReport {
 	c, keys := &s.cfg, s.keys.Now()
 	l := c.Query.Limits
 	unlimited := l.QueryDepth < 1 || l.SubqueryDepth < 1 || l.SubqueryLimit < 1 || l.IncludeDepth < 1 || l.IncludeCount < 1 || c.BatchLimit < 1
-	return rest.SecurityReport{Groups: []rest.SecurityGroup{{
+	report := rest.SecurityReport{Groups: []rest.SecurityGroup{{
 		Name: "Parse Server Configuration",
 		Checks: []rest.SecurityCheck{
 			check(!s.weak.any(), "Secure master key",
@@ -49,6 +51,30 @@ func (s *Server) securityReport(context.Context) rest.SecurityReport {
 				"Set every member of 'requestComplexity' to a positive number."),
 		},
 	}}}
+	report.Groups = append(report.Groups, s.rotationChecks()...)
+	return report
+}
+
+// rotationChecks are a group for each kind of key, with a check for each key: is it older than it should become? Nothing is enforced.
+func (s *Server) rotationChecks() []rest.SecurityGroup {
+	var groups []rest.SecurityGroup
+	for _, kind := range []struct {
+		credential.Kind
+		name string
+	}{{credential.Master, "Rotation of privileged keys"}, {credential.API, "Rotation of client keys"}, {credential.Webhook, "Rotation of webhook keys"}} {
+		group := rest.SecurityGroup{Name: kind.name}
+		for _, c := range s.set.All() {
+			if key := c.Status(); key.Kind == kind.Kind && !key.Withdrawn {
+				group.Checks = append(group.Checks, check(!key.Overdue, key.Name+" rotated in time",
+					"The key is in use for longer than it should be: its rotation was due on "+key.RotationDue.UTC().Format(time.DateOnly)+".",
+					"Run 'parley keys rotate "+key.Name+"', or replace the value where it is kept; the one before stays accepted for the overlap."))
+			}
+		}
+		if len(group.Checks) > 0 {
+			groups = append(groups, group)
+		}
+	}
+	return groups
 }
 
 func (s *Server) logSecurity(ctx context.Context) {

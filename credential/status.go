@@ -10,6 +10,7 @@ type Status struct {
 	Kind       Kind          `json:"kind"`
 	Source     Info          `json:"source"`
 	Condition  Condition     `json:"condition"`
+	Required   bool          `json:"required"`           // by Config.Startup: without it there is no start
 	Ready      bool          `json:"ready"`              // fresh or stale, with a live version; or lazy and not asked for yet
 	Degraded   bool          `json:"degraded"`           // ready, but stale, failing or supplied by a fallback
 	Suspect    bool          `json:"suspect"`            // the latest attempt failed
@@ -72,7 +73,7 @@ func (c *Credential) Status() Status {
 		Condition: snap.condition(age), Suspect: c.health.failures > 0, Hanging: c.hung != nil, Fallback: c.fallback, Failures: c.health.failures,
 		TTL: c.ttl, Age: age, LastFetch: c.lastFetch, LastTook: c.lastTook, Generation: snap.generation, Counters: c.counters.read(),
 	}
-	s.Withdrawn = snap.withdrawn
+	s.Required, s.Withdrawn = c.cfg().Startup == Require, snap.withdrawn
 	if due, ok := c.rotationDue(snap); ok {
 		s.RotationDue, s.Overdue = due, !at.time().Before(due)
 	}

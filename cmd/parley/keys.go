@@ -120,10 +120,13 @@ func (c *keysRevoke) run(env environment) error {
 
 // keyStatus is what is shown of a credential.Status.
 type keyStatus struct {
-	Name      string `json:"name"`
-	Condition string `json:"condition"`
-	LastError string `json:"lastError"`
-	Source    struct {
+	Name        string    `json:"name"`
+	Condition   string    `json:"condition"`
+	LastError   string    `json:"lastError"`
+	Overdue     bool      `json:"overdue"`
+	RotationDue time.Time `json:"rotationDue"`
+	Withdrawn   bool      `json:"withdrawn"`
+	Source      struct {
 		Scheme   string `json:"scheme"`
 		Location string `json:"location"`
 	} `json:"source"`
@@ -165,6 +168,12 @@ func printKeys(out io.Writer, keys []keyStatus) error {
 	for _, k := range keys {
 		if k.LastError != "" {
 			fmt.Fprintln(out, printable(k.LastError))
+		}
+		if k.Overdue {
+			fmt.Fprintf(out, "%s: rotation overdue since %s\n", printable(k.Name), at(k.RotationDue))
+		}
+		if k.Withdrawn {
+			fmt.Fprintf(out, "%s: removed from the configuration\n", printable(k.Name))
 		}
 	}
 	return nil

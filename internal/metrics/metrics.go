@@ -4,6 +4,7 @@ package metrics
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -20,6 +21,7 @@ type Metrics struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
 	reloads  *prometheus.CounterVec
+	sets     []*credential.Set
 	// known are the metrics of what was observed before, by kind: finding them by their labels costs more than counting.
 	known sync.Map
 }
@@ -81,8 +83,11 @@ var reloadOutcomes = map[bool]string{true: "done", false: "refused"}
 // Reloaded counts one reading of the configuration.
 func (m *Metrics) Reloaded(done bool) { m.reloads.WithLabelValues(reloadOutcomes[done]).Inc() }
 
-// Credentials shows the credentials of a set.
-func (m *Metrics) Credentials(set *credential.Set) { m.registry.MustRegister(credentials{set}) }
+// Credentials shows the credentials of some sets, of which those that are nil are none. It is called once, before anything is served.
+func (m *Metrics) Credentials(sets ...*credential.Set) {
+	m.sets = slices.DeleteFunc(slices.Clone(sets), func(s *credential.Set) bool { return s == nil })
+	m.registry.MustRegister(credentials{m.sets})
+}
 
 // Handler serves the metrics.
 func (m *Metrics) Handler() http.Handler {
@@ -90,7 +95,7 @@ func (m *Metrics) Handler() http.Handler {
 }
 
 // credentials reads the status of each credential when Prometheus asks.
-type credentials struct{ set *credential.Set }
+type credentials struct{ sets []*credential.Set }
 
 var (
 	ready = prometheus.NewDesc("parley_credential_ready", "1 when the credential can be used.", []string{"credential"}, nil)
@@ -99,17 +104,22 @@ var (
 	reads = prometheus.NewDesc("parley_credential_fetches_total", "Attempts to read the source.", []string{"credential"}, nil)
 	made  = prometheus.NewDesc("parley_credential_decisions_total", "Verifications by their outcome.", []string{"credential", "reason"}, nil)
 	live  = prometheus.NewDesc("parley_credential_versions", "Versions by state.", []string{"credential", "state"}, nil)
+	late  = prometheus.NewDesc("parley_credential_rotation_overdue", "1 when the credential is older than it should become.", []string{"credential"}, nil)
 	used  = prometheus.NewDesc("parley_credential_previous_uses_total", "Verifications that a replaced version passed: who still uses the old key.", []string{"credential"}, nil)
 )
 
 func (c credentials) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{ready, age, fails, reads, made, live, used} {
+	for _, d := range []*prometheus.Desc{ready, age, fails, reads, made, live, late, used} {
 		out <- d
 	}
 }
 
 func (c credentials) Collect(out chan<- prometheus.Metric) {
-	for _, k := range c.set.All() {
+	var all []*credential.Credential
+	for _, set := range c.sets {
+		all = append(all, set.All()...)
+	}
+	for _, k := range all {
 		s := k.Status()
 		gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 			out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, append([]string{s.Name}, labels...)...)
@@ -117,11 +127,9 @@ func (c credentials) Collect(out chan<- prometheus.Metric) {
 		count := func(d *prometheus.Desc, v uint64, labels ...string) {
 			out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), append([]string{s.Name}, labels...)...)
 		}
-		isReady := 0.0
-		if s.Ready {
-			isReady = 1
-		}
-		gauge(ready, isReady)
+		yes := map[bool]float64{true: 1}
+		gauge(ready, yes[s.Ready])
+		gauge(late, yes[s.Overdue])
 		gauge(age, s.Age.Seconds())
 		gauge(fails, float64(s.Failures))
 		count(reads, s.Counters.Fetches)
