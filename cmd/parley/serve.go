@@ -108,7 +108,7 @@ func serve(env environment, built *config.Built, generated config.Generated, log
 		return err
 	}
 	defer server.Close()
-	measured.Credentials(server.Credentials())
+	measured.Credentials(server.Credentials(), built.Config.Presented)
 
 	listener, err := net.Listen("tcp", net.JoinHostPort(built.Host, strconv.Itoa(built.Port)))
 	if err != nil {
@@ -130,6 +130,7 @@ func serve(env environment, built *config.Built, generated config.Generated, log
 		}
 		mux := http.NewServeMux()
 		mux.Handle("GET /metrics", measured.Handler())
+		mux.Handle("GET /ready", measured.Ready())
 		aside.Go(func() {
 			if err := parley.Serve(ctx, l, mux, parley.Timeouts{Shutdown: time.Second}, log); err != nil {
 				log.Error("serving metrics", "error", err.Error())
