@@ -24,8 +24,8 @@ type LastGoodVersion struct {
 	Number      uint64    `json:"number,omitempty"`
 	State       uint8     `json:"state"`
 	Form        uint8     `json:"form,omitempty"`
-	Digest      []byte    `json:"digest"`           // SHA-256 of the salt and the value …
-	Hashed      bool      `json:"hashed,omitempty"` // … or of the salt, inverted, and the SHA-256 of the value
+	Digest      []byte    `json:"digest,omitempty"` // SHA-256 of the salt and the value, if that was known
+	Rested      []byte    `json:"rested"`           // SHA-256 of the salt and the SHA-256 of the value
 	Mark        []byte    `json:"mark"`             // HMAC-SHA256 of the SHA-256 of the value under the install key
 	Created     time.Time `json:"created,omitzero"`
 	Since       time.Time `json:"since"`
@@ -126,8 +126,8 @@ func (c *Credential) remembered(ctx context.Context, l *LastGood, at instant) ([
 }
 
 func (l *LastGoodVersion) version(at instant) (version, bool) {
-	v := version{id: l.ID, fingerprint: l.Fingerprint, number: l.Number, form: Form(l.Form), state: State(l.State), hashed: l.Hashed, created: l.Created, since: l.Since, usage: &usage{}}
-	complete := copy(v.digest[:], l.Digest) == len(v.digest) && copy(v.mark[:], l.Mark) == len(v.mark) && v.state <= Revoked && v.form <= Keyset
+	v := version{id: l.ID, fingerprint: l.Fingerprint, number: l.Number, form: Form(l.Form), state: State(l.State), created: l.Created, since: l.Since, usage: &usage{}}
+	complete := copy(v.rested[:], l.Rested) == len(v.rested) && (len(l.Digest) == 0 || copy(v.digest[:], l.Digest) == len(v.digest)) && copy(v.mark[:], l.Mark) == len(v.mark) && v.state <= Revoked && v.form <= Keyset
 	for _, b := range []struct {
 		to   *bound
 		wall time.Time
@@ -214,6 +214,10 @@ func (c *Credential) keep(snap *snapshot, ended bool) {
 }
 
 func (v *version) lastGood() LastGoodVersion {
-	return LastGoodVersion{ID: v.id, Fingerprint: v.fingerprint, Number: v.number, Form: uint8(v.form), State: uint8(v.state), Digest: v.digest[:], Hashed: v.hashed, Mark: v.mark[:],
+	l := LastGoodVersion{ID: v.id, Fingerprint: v.fingerprint, Number: v.number, Form: uint8(v.form), State: uint8(v.state), Rested: v.rested[:], Mark: v.mark[:],
 		Created: v.created, Since: v.since.UTC(), NotBefore: v.notBefore.wallTime().UTC(), NotAfter: v.notAfter.wallTime().UTC(), Until: v.until.wallTime().UTC()}
+	if v.digest != (digest{}) {
+		l.Digest = v.digest[:]
+	}
+	return l
 }

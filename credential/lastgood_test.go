@@ -163,7 +163,7 @@ func TestLastGoodIsNotUsed(t *testing.T) {
 			l.keeper.saved["masterKey"] = reading
 		}, nil, "undecided empty", "the last good reading on disk is not used: it was read in the future of this clock"},
 		{"incomplete", func(_ *testing.T, l *life, _ *fixture) {
-			l.keeper.saved["masterKey"].Versions[0].Digest = nil
+			l.keeper.saved["masterKey"].Versions[0].Rested = nil
 		}, nil, "undecided empty", "the last good reading on disk is not used: it is incomplete"},
 		{"damaged", nil, func(cfg *credential.Config) {
 			cfg.LastGood = &keeper{err: credential.Errorf(credential.Invalid, "it is damaged")}

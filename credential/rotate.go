@@ -136,7 +136,7 @@ func (c *Credential) readBack(ctx context.Context, made *version) error {
 	for try := range readBackTries {
 		failure = c.await(ctx, true, pushGap<<try).orNil()
 		snap := c.snap.Load()
-		if v, live := snap.match(&sums{plain: made.digest}); live && v.state == Current {
+		if v, live := snap.match(made.known(snap.atRest)); live && v.state == Current {
 			return nil
 		}
 		if ctx.Err() != nil {

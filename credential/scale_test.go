@@ -12,7 +12,9 @@ import (
 const manyKeysCount = 10_000
 
 // apiKey is a key of 58 characters, as generated ones are.
-func apiKey(i int) string { return fmt.Sprintf("api-key-of-fifty-eight-characters-for-client-%013d", i) }
+func apiKey(i int) string {
+	return fmt.Sprintf("api-key-of-fifty-eight-characters-for-client-%013d", i)
+}
 
 // sized returns a credential with n keys on the real clock, every other one at rest where mixed, all where hashed.
 func sized(tb testing.TB, n int, kind string) (*credential.Credential, *textSource) {

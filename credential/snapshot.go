@@ -14,7 +14,7 @@ type snapshot struct {
 	*set
 	digests []digest         // of set.live, side by side: readers compare them all
 	index   map[digest]int32 // instead, when there are many: place in set.live, or below 0 the place in set.dead
-	atRest  bool             // some digest, also of set.dead, is of a SHA-256
+	atRest  bool             // of some version only the SHA-256 is known: then all are known by theirs
 
 	generation uint64  // grows with every change of the set
 	presented  uint64  // the generation in which the version to present last changed
@@ -34,22 +34,22 @@ func newSnapshot(s *set, generation uint64) *snapshot {
 	snap := &snapshot{set: s, generation: generation}
 	for _, list := range [][]version{s.live, s.dead} {
 		for i := range list {
-			snap.atRest = snap.atRest || list[i].hashed
+			snap.atRest = snap.atRest || list[i].digest == digest{} && list[i].rested != digest{}
 		}
 	}
 	if len(s.live)+len(s.dead) > scanned {
 		snap.index = make(map[digest]int32, len(s.live)+len(s.dead))
 		for i := range s.dead {
-			snap.index[s.dead[i].digest] = int32(-1 - i)
+			snap.index[*s.dead[i].known(snap.atRest)] = int32(-1 - i)
 		}
 		for i := range s.live {
-			snap.index[s.live[i].digest] = int32(i)
+			snap.index[*s.live[i].known(snap.atRest)] = int32(i)
 		}
 		return snap
 	}
 	snap.digests = make([]digest, len(s.live))
 	for i := range s.live {
-		snap.digests[i] = s.live[i].digest
+		snap.digests[i] = *s.live[i].known(snap.atRest)
 	}
 	return snap
 }
@@ -73,55 +73,39 @@ func (snap *snapshot) with(s *set, changed bool) *snapshot {
 	return next
 }
 
-// sums is what a presented value may be known by: its salted digest, and, where a
-// snapshot holds digests of digests, that of its SHA-256.
-type sums struct{ plain, hashed digest }
-
-// sums returns what to look for.
-func (snap *snapshot) sums(salt *[saltSize]byte, presented string) (sum sums) {
-	sum.plain = salted(salt, presented)
+// sum returns what a presented value is known by here.
+func (snap *snapshot) sum(salt *[saltSize]byte, presented string) digest {
 	if snap.atRest {
 		once := unsalted(presented)
-		sum.hashed = resalted(salt, &once)
+		return salted(salt, once[:])
 	}
-	return sum
+	return salted(salt, presented)
 }
 
-// match returns the live version that has one of the sums, or the dead one. It looks
-// at all live ones, whichever matches.
-func (snap *snapshot) match(sum *sums) (v *version, live bool) {
+// match returns the version with the sum, nil if there is none, and whether it is live.
+// It looks at all live ones, whichever matches.
+func (snap *snapshot) match(sum *digest) (v *version, live bool) {
 	if snap.index != nil {
 		return snap.lookUp(sum)
 	}
 	hit := -1
-	if snap.atRest {
-		for i := range snap.digests {
-			hit = subtle.ConstantTimeSelect(snap.digests[i].equal(&sum.plain)|snap.digests[i].equal(&sum.hashed), i, hit)
-		}
-	} else {
-		for i := range snap.digests {
-			hit = subtle.ConstantTimeSelect(snap.digests[i].equal(&sum.plain), i, hit)
-		}
+	for i := range snap.digests {
+		hit = subtle.ConstantTimeSelect(snap.digests[i].equal(sum), i, hit)
 	}
 	if hit >= 0 {
 		return &snap.live[hit], true
 	}
 	for i := range snap.dead {
-		if d := &snap.dead[i]; d.digest.equal(&sum.plain) == 1 || snap.atRest && d.digest.equal(&sum.hashed) == 1 {
-			return d, false
+		if snap.dead[i].known(snap.atRest).equal(sum) == 1 {
+			return &snap.dead[i], false
 		}
 	}
 	return nil, false
 }
 
 // lookUp is match by the map.
-func (snap *snapshot) lookUp(sum *sums) (v *version, live bool) {
-	at, found := snap.index[sum.plain]
-	if snap.atRest {
-		if other, also := snap.index[sum.hashed]; also {
-			at, found = other, true
-		}
-	}
+func (snap *snapshot) lookUp(sum *digest) (v *version, live bool) {
+	at, found := snap.index[*sum]
 	switch {
 	case !found:
 		return nil, false
@@ -162,17 +146,6 @@ func salted[T string | []byte](salt *[saltSize]byte, value T) digest {
 		return saltedIn(buffer[:], salt, value)
 	}
 	return saltedIn(make([]byte, saltSize+len(value)), salt, value)
-}
-
-// resalted is salted for the SHA-256 of a value. The salt is another one: else whoever
-// learned a digest, which is no secret, could present it in the place of the value.
-func resalted(salt *[saltSize]byte, once *digest) digest {
-	var buffer [saltSize + len(once)]byte
-	for i := range salt {
-		buffer[i] = ^salt[i]
-	}
-	copy(buffer[saltSize:], once[:])
-	return sha256.Sum256(buffer[:])
 }
 
 // unsalted returns the SHA-256 of what was presented.

@@ -116,9 +116,7 @@ func (c *Credential) acceptVersion(in *Version, at instant) (version, error) {
 		}
 	}
 	once := digest(in.Digest)
-	if atRest {
-		v.hashed, v.digest = true, resalted(&c.salt, &once)
-	} else {
+	if !atRest {
 		value, err := c.cleanAll(in)
 		if err != nil {
 			return version{}, err
@@ -127,6 +125,7 @@ func (c *Credential) acceptVersion(in *Version, at instant) (version, error) {
 		once = hashed(value)
 		v.digest = salted(&c.salt, value)
 	}
+	v.rested = salted(&c.salt, once[:])
 	v.mark = keyed(c.installKey.raw(), &once)
 	v.fingerprint = "fp-" + hex.EncodeToString(v.mark[:6])
 	if v.id == "" {

@@ -128,7 +128,7 @@ func (c *Credential) decide(d *Decision, presented string) {
 	if d.Stale && time.Duration(at.wall-snap.read.wall)-(at.mono-snap.read.mono) > time.Second && !snap.jumped.Swap(true) {
 		c.kick() // the loop sleeps by the other clock
 	}
-	sum := snap.sums(&c.salt, presented)
+	sum := snap.sum(&c.salt, presented)
 	v, live := snap.match(&sum)
 	if live {
 		d.VersionID, d.State = v.id, v.state

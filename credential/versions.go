@@ -15,8 +15,8 @@ type version struct {
 	id          string // the store's, or the fingerprint
 	fingerprint string
 	number      uint64
-	digest      digest // salted, for verifying
-	hashed      bool   // the digest is not of the value, but of its SHA-256
+	digest      digest // salted, of the value, for verifying; none if only its SHA-256 is known
+	rested      digest // salted, of the SHA-256 of the value
 	mark        digest // HMAC of the SHA-256 under the install key: what the bytes are known by here and in the store of revocations
 	claim       digest // the same under the Set's key, to tell roles apart
 	value       Secret // presenters only
@@ -30,6 +30,14 @@ type version struct {
 	notAfter  bound // with skew
 	until     bound // when acceptance ends: the overlap's deadline or notAfter
 	*usage
+}
+
+// known returns the digest by which v is known, atRest or by its value.
+func (v *version) known(atRest bool) *digest {
+	if atRest {
+		return &v.rested
+	}
+	return &v.digest
 }
 
 // usage outlives the sets that a version is in.
@@ -168,7 +176,7 @@ func (v version) inherit(known *version, at instant) version {
 		return v
 	}
 	if v.mark == (digest{}) { // a tombstone without its value
-		v.digest, v.hashed, v.mark, v.claim, v.fingerprint = known.digest, known.hashed, known.mark, known.claim, known.fingerprint
+		v.digest, v.rested, v.mark, v.claim, v.fingerprint = known.digest, known.rested, known.mark, known.claim, known.fingerprint
 	}
 	v.usage, v.since = known.usage, known.since
 	if v.notAfter.set && v.notAfter.wall == known.notAfter.wall {

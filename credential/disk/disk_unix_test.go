@@ -120,7 +120,7 @@ func TestOpenRefuses(t *testing.T) {
 			}
 		}, "DIR/revocations, the list of revoked keys, is missing: put it back from a copy"},
 		{"empty", func(t *testing.T, dir string) { write(t, filepath.Join(dir, "revocations"), "") },
-			`DIR/revocations is damaged: it does not begin with "parley revocations 1"`},
+			`DIR/revocations is damaged: it does not begin with "parley revocations 2"`},
 		{"cut short", func(t *testing.T, dir string) {
 			path := filepath.Join(dir, "revocations")
 			text := read(t, path)
@@ -311,8 +311,8 @@ func TestI2RevocationOutlivesTheProcess(t *testing.T) {
 }
 
 func FuzzOpen(f *testing.F) {
-	f.Add([]byte("parley revocations 1 00\n{}\n"))
-	f.Add([]byte("parley revocations 1 " + strings.Repeat("00", 32) + "\n{}\n"))
+	f.Add([]byte("parley revocations 2 00\n{}\n"))
+	f.Add([]byte("parley revocations 2 " + strings.Repeat("00", 32) + "\n{}\n"))
 	f.Add([]byte(""))
 	dir := f.TempDir()
 	folder, err := disk.Open(context.Background(), dir)

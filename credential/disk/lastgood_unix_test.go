@@ -57,8 +57,8 @@ func TestLastGood(t *testing.T) {
 	for _, spoilt := range []struct{ name, text, want string }{
 		{"an older copy", oldCopy, "credential: invalid: " + path + " is an older copy"},
 		{"damaged", strings.Replace(good, `"state":1`, `"state":0`, 1), "credential: invalid: " + path + " is damaged, was changed by hand, or belongs to another install key"},
-		{"of another key", read(t, filepath.Join(dir, "lastGood-..%2Fodd%20name")), "credential: invalid: " + path + ` is damaged: it does not begin with "parley lastGood-masterKey 1"`},
-		{"empty", "", "credential: invalid: " + path + ` is damaged: it does not begin with "parley lastGood-masterKey 1"`},
+		{"of another key", read(t, filepath.Join(dir, "lastGood-..%2Fodd%20name")), "credential: invalid: " + path + ` is damaged: it does not begin with "parley lastGood-masterKey 2"`},
+		{"empty", "", "credential: invalid: " + path + ` is damaged: it does not begin with "parley lastGood-masterKey 2"`},
 	} {
 		write(t, path, spoilt.text)
 		if got, err := load("masterKey"); got != nil || err == nil || err.Error() != spoilt.want {

@@ -25,10 +25,11 @@ import (
 
 // A sealed file is one line and a JSON value:
 //
-//	parley PURPOSE 1 HMAC-SHA256 in hexadecimal
+//	parley PURPOSE 2 HMAC-SHA256 in hexadecimal
 //	{…}
 //
-// The HMAC is over the first three words, a newline, and the JSON. The purpose keeps one file from being taken for another.
+// The HMAC is over the first three words, a newline, and the JSON. The purpose keeps one file from being taken for another. The
+// number is that of the form: what is in a file of another form is not believed.
 type sealed struct {
 	path    string
 	purpose string
@@ -84,7 +85,7 @@ func (s sealed) write(v any) error {
 	return s.failed("cannot be written", replace(s.path, text))
 }
 
-func (s sealed) title() string { return "parley " + s.purpose + " 1" }
+func (s sealed) title() string { return "parley " + s.purpose + " 2" }
 
 // mac returns the seal of a body, in hexadecimal.
 func (s sealed) mac(body []byte) []byte {
