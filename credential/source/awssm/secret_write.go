@@ -96,7 +96,7 @@ func (s *secret) moved(ctx context.Context, id string, failed error) error {
 	switch {
 	case slices.Contains(written.VersionStages, stageCurrent):
 		return nil
-	case errors.As(failed, &failure) && failure.Code == "InvalidParameterException":
+	case errors.As(failed, &failure) && (failure.Code == "InvalidParameterException" || failure.Code == "InvalidRequestException"):
 		return credential.Errorf(credential.Unavailable, "somebody else has changed %s meanwhile", s.name)
 	}
 	return failed

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -184,6 +185,8 @@ func TestWriteSecretFails(t *testing.T) {
 		{"PutSecretValue", awstest.Fault{Status: 400, Code: "LimitExceededException"}, credential.Unavailable},
 		{"UpdateSecretVersionStage", awstest.Fault{Status: 400, Code: "AccessDeniedException"}, credential.Denied},
 		{"UpdateSecretVersionStage", awstest.Fault{Status: 500, Code: "InternalServiceError"}, credential.Unavailable},
+		{"UpdateSecretVersionStage", awstest.Fault{Status: 400, Code: "InvalidParameterException"}, credential.Unavailable},
+		{"UpdateSecretVersionStage", awstest.Fault{Status: 400, Code: "InvalidRequestException"}, credential.Unavailable},
 	} {
 		b := awstest.Start(t)
 		o := newOperator(t, b)
@@ -333,5 +336,40 @@ func TestWriteParameterThatNeverRests(t *testing.T) {
 	})
 	if _, err := s.(credential.Writer).Write(t.Context(), credential.NewSecret(keyB)); !errors.Is(err, credential.Unavailable) {
 		t.Errorf("Write says %v, want Unavailable", err)
+	}
+}
+
+// Of several who rotate one secret at the same time each either makes its value current, or changes nothing and says so.
+func TestWriteSecretTogether(t *testing.T) {
+	b := awstest.Start(t)
+	o := newOperator(t, b)
+	o.put(t, keyA)
+	const writers = 6
+	ids, failed := make(chan string, writers), make(chan error, writers)
+	var group sync.WaitGroup
+	for range writers {
+		s := b.Open(t, awssm.Opener(), "awssm://"+o.name)
+		group.Go(func() {
+			if id, err := s.(credential.Writer).Write(t.Context(), credential.NewSecret(keyB)); err != nil {
+				failed <- err
+			} else {
+				ids <- id
+			}
+		})
+	}
+	group.Wait()
+	close(ids)
+	close(failed)
+	for err := range failed {
+		if !errors.Is(err, credential.Unavailable) {
+			t.Errorf("Write says %v, want Unavailable", err)
+		}
+	}
+	current, known := o.current(t), false
+	for id := range ids {
+		known = known || id == current
+	}
+	if !known {
+		t.Error("the current version is of nobody whose Write succeeded")
 	}
 }
