@@ -37,6 +37,7 @@ const (
 	soon         = 100 * time.Millisecond // the jitter of what many nodes would do at once
 	rest         = time.Second            // between two announcements of a node, and between two answers of it about one credential
 	outbox       = 256                    // messages that wait for the bus
+	inbox        = 64                     // pages that wait to be taken in, and revocations that are being saved
 	saving       = 5 * time.Second        // for one foreign revocation
 	window       = 2 * time.Minute        // how far the clocks of two nodes may differ for a notice to count
 	complainGap  = time.Minute            // between two warnings of one kind
@@ -66,6 +67,9 @@ type Node struct {
 	out  chan []byte
 	wake chan struct{}
 
+	pages chan message  // to be taken in, in order
+	slots chan struct{} // of what runs aside
+
 	ctx    context.Context // until Stop
 	cancel context.CancelFunc
 	work   sync.WaitGroup
@@ -80,6 +84,7 @@ type Node struct {
 	replied   map[string]time.Time // the latest
 	reread    map[string]time.Time // when a difference last made us read again
 	unsaved   map[string][]credential.Tombstone
+	saving    bool            // unsaved ones are being tried again
 	peers     map[string]peer // by Node value
 	waiting   []*waiting
 	seen      nonces
@@ -116,7 +121,7 @@ func New(cfg Config) (*Node, error) {
 	mac.Write([]byte("parley credential broadcast 1"))
 	clear(secret)
 	n := &Node{
-		cfg: cfg, key: mac.Sum(nil), self: rand.Text(), out: make(chan []byte, outbox), wake: make(chan struct{}, 1),
+		cfg: cfg, key: mac.Sum(nil), self: rand.Text(), out: make(chan []byte, outbox), wake: make(chan struct{}, 1), pages: make(chan message, inbox), slots: make(chan struct{}, inbox),
 		replies: make(map[string]time.Time), replied: make(map[string]time.Time), reread: make(map[string]time.Time),
 		unsaved: make(map[string][]credential.Tombstone), peers: make(map[string]peer), complain: make(map[string]time.Time),
 	}
@@ -144,6 +149,7 @@ func (n *Node) Start(ctx context.Context, set *credential.Set) error {
 	}
 	end := n.cfg.Bus.Gaps(func() { n.resync() })
 	n.state, n.set, n.announce = running, set, time.Now().Add(jitter(soon))
+	n.work.Go(n.turnPages)
 	n.work.Go(func() {
 		n.run()
 		end()

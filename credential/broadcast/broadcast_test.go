@@ -89,6 +89,7 @@ type store struct {
 	mu    sync.Mutex
 	saved map[string][]credential.Tombstone
 	err   error
+	hang  chan struct{} // Save waits until it is closed
 }
 
 func (s *store) Load(_ context.Context, name string) ([]credential.Tombstone, error) {
@@ -98,6 +99,12 @@ func (s *store) Load(_ context.Context, name string) ([]credential.Tombstone, er
 }
 
 func (s *store) Save(_ context.Context, name string, t credential.Tombstone) error {
+	s.mu.Lock()
+	hang := s.hang
+	s.mu.Unlock()
+	if hang != nil {
+		<-hang
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err != nil {
@@ -399,6 +406,55 @@ func TestI2UnsavedIsNotConfirmed(t *testing.T) {
 		}
 		if text := nodes[1].log.String(); !strings.Contains(text, "broadcast_unsaved") {
 			t.Errorf("the log does not tell: %s", text)
+		}
+	})
+}
+
+// I2: a disk that hangs holds up no revocation, neither the one it is to save nor those
+// that follow, whether they were made now or missed before.
+func TestI2HangingDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, source, nodes := three(t)
+		source.Set(keyB)
+		if err := nodes[0].key.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Second)
+		release := make(chan struct{})
+		nodes[1].store.mu.Lock()
+		nodes[1].store.hang = release
+		nodes[1].store.mu.Unlock()
+		revoke(t, nodes[0], keyA)
+		synctest.Wait()
+		expect(t, "the first", nodes, keyA, "reject revoked")
+		nodes[1].link.set(true)
+		for i := range 40 {
+			if err := nodes[0].key.Revoked(t.Context(), credential.Tombstone{VersionID: fmt.Sprint("v", i)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		nodes[1].link.set(false)
+		nodes[1].link.gap()
+		pass(2 * time.Second)
+		if got := len(nodes[1].key.Tombstones()); got != 41 {
+			t.Errorf("the node knows %d revocations, want 41", got)
+		}
+		revoke(t, nodes[2], keyB)
+		synctest.Wait()
+		expect(t, "the last", nodes, keyB, "reject revoked")
+		if confirmed, _ := nodes[2].Confirmations(t.Context(), "masterKey"); confirmed != 1 {
+			t.Errorf("%d nodes confirm, want 1: the other has not saved it", confirmed)
+		}
+		pass(5 * time.Minute) // it sends and hears on
+		if peers := nodes[0].Stats().Peers; peers != 2 {
+			t.Errorf("%d other nodes are heard, want 2", peers)
+		}
+		close(release)
+		pass(2 * time.Minute)
+		nodes[1].store.mu.Lock()
+		defer nodes[1].store.mu.Unlock()
+		if got := len(nodes[1].store.saved["masterKey"]); got != 42 {
+			t.Errorf("saved %d revocations, want 42", got)
 		}
 	})
 }

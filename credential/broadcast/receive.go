@@ -3,6 +3,7 @@ package broadcast
 import (
 	"context"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -51,15 +52,56 @@ func (n *Node) receive(raw pubsub.Message) {
 	case changed, refresh:
 		n.notice(c, m)
 	case revoked:
-		if n.takeIn(c, m.Tombstones) && len(m.Tombstones) > 0 {
-			n.send(message{Kind: confirmed, Credential: m.Credential, Of: m.Nonce})
-		}
+		n.aside(func() {
+			if n.takeIn(c, m.Tombstones) && len(m.Tombstones) > 0 {
+				n.send(message{Kind: confirmed, Credential: m.Credential, Of: m.Nonce})
+			}
+		})
 	case tombstones:
-		n.takeIn(c, m.Tombstones)
-		if m.All != "" || len(m.Tombstones) == 0 {
-			n.settle(c, m.All)
+		select {
+		case n.pages <- m:
+		default: // whoever told will tell again
 		}
 	}
+}
+
+// aside runs what may wait for a disk beside the handler: no revocation is held up by the
+// one before it that is still being saved.
+func (n *Node) aside(do func()) {
+	select {
+	case n.slots <- struct{}{}:
+		n.work.Go(func() {
+			defer func() { <-n.slots }()
+			do()
+		})
+	default:
+		do()
+	}
+}
+
+// turnPages takes in what other nodes know, page by page in their order.
+func (n *Node) turnPages() {
+	for {
+		select {
+		case <-n.ctx.Done():
+			return
+		case m := <-n.pages:
+			c := n.members().Get(m.Credential)
+			if c == nil {
+				continue
+			}
+			n.takeIn(c, m.Tombstones)
+			if m.All != "" || len(m.Tombstones) == 0 {
+				n.settle(c, m.All)
+			}
+		}
+	}
+}
+
+func (n *Node) members() *credential.Set {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.set
 }
 
 // refuse counts what is no message of this installation, and tells of it.
@@ -85,7 +127,7 @@ func (n *Node) notice(c *credential.Credential, m message) {
 }
 
 // takeIn puts foreign revocations into effect, and reports whether all of them are
-// durable here.
+// durable here. All are in effect before it waits for the first to be saved.
 func (n *Node) takeIn(c *credential.Credential, foreign []credential.Tombstone) bool {
 	known := make(map[string]bool)
 	for _, t := range c.Tombstones() {
@@ -96,58 +138,72 @@ func (n *Node) takeIn(c *credential.Credential, foreign []credential.Tombstone) 
 		known[identity(t)] = false
 	}
 	n.mu.Unlock()
-	durable := true
+	var failed atomic.Bool
+	var saves sync.WaitGroup
 	for _, t := range foreign {
-		if !valid(t) {
+		switch {
+		case !valid(t):
 			n.stats.malformed.Add(1)
-			durable = false
-			continue
-		}
-		if !known[identity(t)] {
-			durable = n.save(c, t) && durable
+			failed.Store(true)
+		case !known[identity(t)]:
+			saves.Go(func() {
+				if !n.save(c, t) {
+					failed.Store(true)
+				}
+			})
 		}
 	}
-	return durable
+	saves.Wait()
+	return !failed.Load()
 }
 
-// save revokes one version here. If it cannot be saved it holds all the same, and is
-// saved later.
+// save revokes one version here. Until it is saved it holds all the same, and is not
+// confirmed to anybody.
 func (n *Node) save(c *credential.Credential, t credential.Tombstone) bool {
-	ctx, cancel := context.WithTimeout(n.ctx, saving)
-	defer cancel()
-	err := c.Revoked(ctx, t)
-	n.mu.Lock()
 	same := func(other credential.Tombstone) bool { return identity(other) == identity(t) }
-	rest := slices.DeleteFunc(n.unsaved[c.Name()], same)
-	if err != nil {
-		rest = append(rest, t)
-	}
-	if n.unsaved[c.Name()] = rest; len(rest) == 0 {
-		delete(n.unsaved, c.Name())
+	n.mu.Lock()
+	if !slices.ContainsFunc(n.unsaved[c.Name()], same) {
+		n.unsaved[c.Name()] = append(n.unsaved[c.Name()], t)
 	}
 	n.mu.Unlock()
-	if err != nil {
+	ctx, cancel := context.WithTimeout(n.ctx, saving)
+	defer cancel()
+	if err := c.Revoked(ctx, t); err != nil {
 		n.stats.saveFailures.Add(1)
 		n.cfg.Log.Error("a revocation by another node holds, but cannot be saved yet", "event", "broadcast_unsaved", "credential", c.Name(), "version", t.VersionID, "error", err.Error())
+		return false
 	}
-	return err == nil
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.unsaved[c.Name()] = slices.DeleteFunc(n.unsaved[c.Name()], same); len(n.unsaved[c.Name()]) == 0 {
+		delete(n.unsaved, c.Name())
+	}
+	return true
 }
 
-// saveAgain tries what could not be saved.
+// saveAgain tries what could not be saved, unless the attempt before still waits.
 func (n *Node) saveAgain() {
 	n.mu.Lock()
-	set := n.set
+	defer n.mu.Unlock()
+	if n.saving || len(n.unsaved) == 0 {
+		return
+	}
+	n.saving = true
 	due := make(map[string][]credential.Tombstone, len(n.unsaved))
 	for name, list := range n.unsaved {
 		due[name] = slices.Clone(list)
 	}
-	n.mu.Unlock()
-	for name, list := range due {
-		c := set.Get(name)
-		for _, t := range list {
-			if c != nil && !n.save(c, t) {
-				break // the store is as it was
+	n.work.Go(func() {
+		for name, list := range due {
+			c := n.members().Get(name)
+			for _, t := range list {
+				if c != nil && !n.save(c, t) {
+					break // the store is as it was
+				}
 			}
 		}
-	}
+		n.mu.Lock()
+		n.saving = false
+		n.mu.Unlock()
+	})
 }
