@@ -234,18 +234,25 @@ func TestKeyset(t *testing.T) {
 	fetched(t, f.source(t, "&format=lines&version=1"), told{"", 1, credential.Current, keyA})
 }
 
-// An account that may only read values sees the same versions, without their times.
+// An account that may only read values knows the versions that were the latest while it ran. Of those before it nobody knows for how
+// long they were accepted already.
 func TestWithoutList(t *testing.T) {
 	f := startFake(t)
 	f.noList = true
+	f.add(keyC, 3*time.Hour)
 	f.add(keyA, 2*time.Hour)
-	f.add(keyB, time.Hour)
 	source := f.source(t, "")
+	fetched(t, source, told{"2", 2, credential.Current, keyA})
+	f.with(func() { f.secrets[secretName] = f.secrets[secretName][1:] })
+	source = f.source(t, "")
+	fetched(t, source, told{"1", 1, credential.Current, keyA})
+	f.add(keyB, time.Hour)
+	f.requests = nil
 	for range 3 {
 		fetched(t, source, told{"2", 2, credential.Current, keyB}, told{"1", 1, credential.Previous, keyA})
 	}
-	if got := f.asked("/versions"); got != 1 {
-		t.Errorf("the list was asked for %d times, want once", got)
+	if got := f.asked("/versions"); got != 0 {
+		t.Errorf("the list was asked for %d times more, want once for all", got)
 	}
 	f.state(1, "DISABLED")
 	fetched(t, source, told{"2", 2, credential.Current, keyB}, told{"1", 1, credential.Disabled, ""})
@@ -260,6 +267,35 @@ func TestWithoutList(t *testing.T) {
 	fetched(t, source, told{"1", 3, credential.Current, keyC})
 	f.with(func() { f.noAccess = true })
 	fails(t, source, "credential: denied: projects/my-project/secrets/parley: our account may not do that")
+	f.with(func() { f.noAccess, f.noList = false, false })
+	payload := fetched(t, source, told{"1", 3, credential.Current, keyC})
+	if payload.Versions[0].Created.IsZero() {
+		t.Error("after the rights were mended the list is not asked for")
+	}
+}
+
+// All fields of a document are a group, which has versions as a single value has.
+func TestGroup(t *testing.T) {
+	f := startFake(t)
+	f.add(`{"user":"a","password":"`+keyA+`"}`, 2*time.Hour)
+	f.add(`{"user":"b","password":"`+keyB+`"}`, time.Hour)
+	f.add(`{"user":"b","password":"`+keyB+`","port":5432}`, time.Minute)
+	payload, err := f.source(t, "&format=json").Fetch(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []map[string]string
+	for _, v := range payload.Versions {
+		fields := map[string]string{"version": v.ID}
+		for name, field := range v.Fields {
+			fields[name] = string(field.Reveal())
+		}
+		got = append(got, fields)
+	}
+	want := []map[string]string{{"version": "3", "user": "b", "password": keyB}, {"version": "1", "user": "a", "password": keyA}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("Fetch (-want +got):\n%s", diff)
+	}
 }
 
 // The table of answers that are no success.

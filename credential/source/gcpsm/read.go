@@ -48,7 +48,8 @@ type reading struct {
 }
 
 // Fetch reads the latest version and the value before it, so that the overlap is the
-// same on a server that has just started. If the latest is disabled everything is Gone,
+// same on a server that has just started (without the right to list versions it is not).
+// If the latest is disabled everything is Gone,
 // until it is enabled again or followed by another; if it is destroyed its value is
 // revoked for good. A secret that does not exist is Missing.
 func (s *source) Fetch(ctx context.Context) (credential.Payload, error) {
@@ -56,6 +57,9 @@ func (s *source) Fetch(ctx context.Context) (credential.Payload, error) {
 	s.client.origin.Rest()
 	s.mu.Lock()
 	s.missing = errors.Is(err, credential.Missing)
+	if errors.Is(err, credential.Denied) {
+		s.blind = time.Time{} // who mends that may allow the list, too
+	}
 	s.mu.Unlock()
 	return payload, err
 }
@@ -84,7 +88,7 @@ func (s *source) fetch(ctx context.Context) (credential.Payload, error) {
 	current := &payload.Versions[0]
 	mark := s.digester.Version(current)
 	found := false
-	for _, v := range s.earlier(versions, number) {
+	for _, v := range s.earlier(versions, number, base) {
 		if found && v.state == stateEnabled {
 			continue // superseded long ago: the engine knows what it accepted
 		}
@@ -293,8 +297,10 @@ func checksum(content []byte) string {
 	return strconv.FormatUint(uint64(crc32.Checksum(content, crc32.MakeTable(crc32.Castagnoli))), 10)
 }
 
-// earlier returns the versions before the current one, newest first.
-func (s *source) earlier(versions []listed, current uint64) []listed {
+// earlier returns the versions before the current one, newest first. Without a list it is
+// not known when the current one came, so only those count that were handed out by this
+// process: else each start would accept the version before for another overlap.
+func (s *source) earlier(versions []listed, current, base uint64) []listed {
 	if s.pinned > 0 {
 		return nil
 	}
@@ -304,9 +310,14 @@ func (s *source) earlier(versions []listed, current uint64) []listed {
 			before = append(before, v)
 		}
 	}
-	if len(versions) == 0 {
-		for number := current - 1; number > 0 && len(before) < lookBack; number-- {
-			before = append(before, listed{number: number})
+	if len(versions) > 0 {
+		return before
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for back := uint64(1); back <= lookBack && back < current; back++ {
+		if _, handed := s.delivered[current-back+base]; handed {
+			before = append(before, listed{number: current - back})
 		}
 	}
 	return before
