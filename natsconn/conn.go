@@ -33,6 +33,7 @@ const (
 	spread      = 500 * time.Millisecond // after a change, so that many nodes do not reconnect at once
 	askWait     = 10 * time.Second       // for the source to supply another login
 	flushWait   = time.Second
+	warnGap     = time.Minute // between two warnings that there is no other login
 )
 
 // Config describes a Conn. Only Servers is needed.
@@ -61,6 +62,7 @@ type Conn struct {
 	work    sync.WaitGroup
 	wake    chan struct{}
 	refused atomic.Bool // the server did not accept the login that is in use
+	warned  time.Time   // used by run only
 
 	mu    sync.Mutex
 	using credential.Lease[Login] // shown in the latest connect
@@ -110,7 +112,7 @@ func Open(ctx context.Context, cfg Config) (*Conn, error) {
 func (c *Conn) NATS() *nats.Conn { return c.conn }
 
 // Generation returns the generation of the credential that the server accepted, 0 while
-// not connected.
+// not connected and without a credential.
 func (c *Conn) Generation() uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()

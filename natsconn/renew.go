@@ -2,6 +2,7 @@ package natsconn
 
 import (
 	"context"
+	"log/slog"
 	"math/rand/v2"
 	"time"
 
@@ -96,7 +97,11 @@ func (c *Conn) replace(why string) {
 	defer cancel()
 	if _, err := c.cfg.Credential.Rejected(ctx, generation); err != nil {
 		if c.ctx.Err() == nil {
-			c.cfg.Log.Warn("the NATS login is "+why+" and there is no other", "event", "nats_login", "reason", why, "generation", generation, "error", err.Error())
+			level := slog.LevelDebug // it is asked again every few seconds
+			if time.Since(c.warned) > warnGap {
+				level, c.warned = slog.LevelWarn, time.Now()
+			}
+			c.cfg.Log.Log(c.ctx, level, "the NATS login is "+why+" and there is no other", "event", "nats_login", "reason", why, "generation", generation, "error", err.Error())
 		}
 		return
 	}
