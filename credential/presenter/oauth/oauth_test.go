@@ -180,13 +180,13 @@ func TestI20RefusalIsTheAnswer(t *testing.T) {
 // A token that has expired is not shown: another is asked for first.
 func TestExpired(t *testing.T) {
 	past := time.Now().Add(-time.Minute).UTC().Format(time.RFC3339)
-	source, _, p := open(t, `{"access_token":"`+tokenA+`","expiry":"`+past+`"}`)
+	_, _, p := open(t, `{"access_token":"`+tokenA+`","expiry":"`+past+`"}`)
 	if _, err := oauth.Source(t.Context(), p).Token(); !errors.Is(err, credential.Denied) || strings.Contains(err.Error(), canary) {
 		t.Errorf("Token = %v, want Denied without the token", err)
 	}
-	source, _, p = open(t, `{"access_token":"`+tokenA+`","expiry":"`+past+`"}`)
+	source, _, rotated := open(t, `{"access_token":"`+tokenA+`","expiry":"`+past+`"}`)
 	source.Set(tokenB)
-	if got, err := oauth.Source(t.Context(), p).Token(); err != nil || got.AccessToken != tokenB {
+	if got, err := oauth.Source(t.Context(), rotated).Token(); err != nil || got.AccessToken != tokenB {
 		t.Errorf("Token = %v, want the new token", err)
 	}
 }

@@ -57,8 +57,9 @@ func NewPool(ctx context.Context, config *pgxpool.Config, login *credential.Pres
 		return nil
 	}
 	prepareConn := config.PrepareConn
-	if prepareConn == nil && config.BeforeAcquire != nil { //nolint:staticcheck // deprecated, not gone
-		prepareConn = func(ctx context.Context, conn *pgx.Conn) (bool, error) { return config.BeforeAcquire(ctx, conn), nil } //nolint:staticcheck // see above
+	//lint:ignore SA1019 it is deprecated and not gone: with PrepareConn set, pgxpool would not call it
+	if before := config.BeforeAcquire; prepareConn == nil && before != nil {
+		prepareConn = func(ctx context.Context, conn *pgx.Conn) (bool, error) { return before(ctx, conn), nil }
 	}
 	own.PrepareConn = func(ctx context.Context, conn *pgx.Conn) (bool, error) {
 		if p.drain.over(tagOf(conn)) {

@@ -215,7 +215,7 @@ func TestParsedOnce(t *testing.T) {
 // I20: a server that has come to refuse a client's certificate: one reading for all connections, and one retry each.
 func TestI20ClientRefused(t *testing.T) {
 	old, now := newAuthority(t), newAuthority(t)
-	source, _, p := open(t, old.version(t, "old"))
+	_, _, p := open(t, old.version(t, "old"))
 	serverPair := now.version(t, "server")
 	_, _, serving := open(t, serverPair)
 	addr := serve(t, &tls.Config{GetCertificate: tlscert.GetCertificate(serving), ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: now.pool})
@@ -236,13 +236,13 @@ func TestI20ClientRefused(t *testing.T) {
 	if err := credential.Use(t.Context(), p, talk, tlscert.Refused); !tlscert.Refused(err) || !errors.Is(err, credential.Denied) {
 		t.Errorf("with the old certificate = %v, want a refusal and Denied", err)
 	}
-	source, _, p = open(t, old.version(t, "old"))
+	source, _, rotated := open(t, old.version(t, "old"))
 	source.SetVersions(now.version(t, "new"))
 	dials.Store(0)
 	var group sync.WaitGroup
 	for range 5 {
 		group.Go(func() {
-			if err := credential.Use(t.Context(), p, talk, tlscert.Refused); err != nil {
+			if err := credential.Use(t.Context(), rotated, talk, tlscert.Refused); err != nil {
 				t.Errorf("after the rotation = %v", err)
 			}
 		})
@@ -251,7 +251,7 @@ func TestI20ClientRefused(t *testing.T) {
 	if source.Fetches() != 2 || dials.Load() > 10 {
 		t.Errorf("%d readings, %d connections; want 2, 10 at most", source.Fetches(), dials.Load())
 	}
-	conn, err := tls.Dial("tcp", addr, &tls.Config{RootCAs: now.pool, GetClientCertificate: tlscert.GetClientCertificate(p)})
+	conn, err := tls.Dial("tcp", addr, &tls.Config{RootCAs: now.pool, GetClientCertificate: tlscert.GetClientCertificate(rotated)})
 	if err != nil {
 		t.Fatal(err)
 	}
