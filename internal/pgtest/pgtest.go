@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -174,15 +175,21 @@ func (s *Server) start() error {
 	if err := unprivileged(command); err != nil {
 		return err
 	}
-	if err := command.Start(); err != nil {
-		return err
-	}
-	ended := make(chan struct{})
-	p.command, p.ended = command, ended
+	started, ended := make(chan error, 1), make(chan struct{})
 	go func() {
-		_ = command.Wait()
+		runtime.LockOSThread() // the server ends with the thread that started it: see withUs
+		defer runtime.UnlockOSThread()
+		err := command.Start()
+		started <- err
+		if err == nil {
+			_ = command.Wait()
+		}
 		close(ended)
 	}()
+	if err := <-started; err != nil {
+		return err
+	}
+	p.command, p.ended = command, ended
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	for {

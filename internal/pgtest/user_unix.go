@@ -15,6 +15,7 @@ import (
 // that user.
 func unprivileged(command *exec.Cmd, files ...string) error {
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt at the terminal is for the test
+	withUs(command.SysProcAttr)
 	if os.Getuid() != 0 {
 		return nil
 	}
