@@ -130,6 +130,7 @@ func (k *keyset) takeKeys(list []byte) (problem string) {
 		return "its keys are not a list"
 	}
 	k.listed = true
+	k.versions = make([]Version, 0, min(bytes.Count(list, []byte("{")), maxVersions))
 	for s.more(']') {
 		if len(k.versions) == maxVersions {
 			k.failed = 0

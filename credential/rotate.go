@@ -125,7 +125,7 @@ func (c *Credential) generate() (Secret, version, error) {
 	}
 	value := NewSecret(text)
 	checked := NewSecret(text) // checking may keep or change what it is given; a number is what a monotonic source must give
-	v, err := c.acceptVersion(&Version{Value: checked, Number: 1}, c.now())
+	v, err := c.acceptVersion(&Version{Value: checked, Number: 1}, c.now(), c.marker())
 	checked.Wipe()
 	return value, v, err
 }

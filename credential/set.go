@@ -32,17 +32,15 @@ type member struct {
 	claims map[digest]bool
 }
 
-// mark returns the digest under which a value, of which this is the SHA-256, is compared
-// across credentials.
-func (s *Set) mark(once *digest) digest {
+// secret returns the key under which values are compared across credentials.
+func (s *Set) secret() []byte {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.key == nil {
 		s.key = make([]byte, 32)
 		_, _ = rand.Read(s.key) // never fails
 	}
-	key := s.key
-	s.mu.Unlock()
-	return keyed(key, once)
+	return s.key
 }
 
 // join makes c a member.
@@ -82,18 +80,19 @@ func (s *Set) claimAll(all ...claim) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	after := slices.Clone(s.members)
-	for _, one := range all {
+	claims := make([]map[digest]bool, len(all))
+	for n, one := range all {
+		claims[n] = marks(one.live)
 		if i := slices.IndexFunc(after, func(m member) bool { return m.Credential == one.Credential }); i >= 0 {
-			after[i].claims = marks(one.live)
+			after[i].claims = claims[n]
 		}
 	}
-	for _, one := range all {
-		claims := marks(one.live)
+	for n, one := range all {
 		for _, m := range after {
 			if m.Credential == one.Credential || m.cfg().Role == one.cfg().Role {
 				continue
 			}
-			if meet(m.claims, claims) {
+			if meet(m.claims, claims[n]) {
 				return Errorf(Invalid, "equal to the value of %s", m.Name()).about(one.Name())
 			}
 		}

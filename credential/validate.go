@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"hash"
 	"maps"
 	"slices"
 	"time"
@@ -27,10 +28,11 @@ func (c *Credential) accept(p Payload, at instant) ([]version, error) {
 	if err := p.fits(); err != nil {
 		return nil, err
 	}
+	marker := c.marker()
 	versions := make([]version, 0, len(p.Versions))
 	places := make(map[digest]int, len(p.Versions)) // in versions
 	for i := range p.Versions {
-		v, err := c.acceptVersion(&p.Versions[i], at)
+		v, err := c.acceptVersion(&p.Versions[i], at, marker)
 		if err != nil && p.Form != Latest {
 			return nil, Errorf(Invalid, "key %d: %s", i+1, asError(err).Reason)
 		} else if err != nil {
@@ -88,7 +90,7 @@ func (p Payload) wipe() {
 	}
 }
 
-func (c *Credential) acceptVersion(in *Version, at instant) (version, error) {
+func (c *Credential) acceptVersion(in *Version, at instant, marker marker) (version, error) {
 	if in.State > Revoked {
 		return version{}, Errorf(Invalid, "a version in an unknown state")
 	}
@@ -126,13 +128,13 @@ func (c *Credential) acceptVersion(in *Version, at instant) (version, error) {
 		v.digest = salted(&c.salt, value)
 	}
 	v.rested = salted(&c.salt, once[:])
-	v.mark = keyed(c.installKey.raw(), &once)
+	v.mark = keyed(marker.install, &once)
 	v.fingerprint = "fp-" + hex.EncodeToString(v.mark[:6])
 	if v.id == "" {
 		v.id = v.fingerprint
 	}
-	if c.cfg().Set != nil {
-		v.claim = c.cfg().Set.mark(&once)
+	if marker.set != nil {
+		v.claim = keyed(marker.set, &once)
 	}
 	if c.cfg().Present {
 		v.value, v.fields = in.Value, in.Fields
@@ -232,10 +234,24 @@ func (c *Credential) forbidden(r rune) bool {
 	return unicode.IsControl(r)
 }
 
-// keyed returns the HMAC-SHA256, under key, of the SHA-256 of a value: so it is the same whether a store has the value or its
+// marker makes marks and claims.
+type marker struct {
+	install hash.Hash // HMAC under the install key
+	set     hash.Hash // … under the key of the Set; nil without one
+}
+
+func (c *Credential) marker() marker {
+	m := marker{install: hmac.New(sha256.New, c.installKey.raw())}
+	if set := c.cfg().Set; set != nil {
+		m.set = hmac.New(sha256.New, set.secret())
+	}
+	return m
+}
+
+// keyed returns the HMAC-SHA256 of the SHA-256 of a value: so it is the same whether a store has the value or its
 // digest, and the value itself is not given to crypto/hmac, whose state keeps a copy of the end of it.
-func keyed(key []byte, once *digest) (sum digest) {
-	mac := hmac.New(sha256.New, key)
+func keyed(mac hash.Hash, once *digest) (sum digest) {
+	mac.Reset()
 	mac.Write(once[:])
 	mac.Sum(sum[:0])
 	return sum

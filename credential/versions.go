@@ -114,7 +114,7 @@ type rules struct {
 // was there, and what was current and is no longer stays as previous until its
 // deadline. The result depends on its arguments alone.
 func (s *set) follow(incoming []version, at instant, r rules) (*set, []change) {
-	next := &set{highest: s.highest}
+	next := &set{highest: s.highest, live: make([]version, 0, len(incoming))}
 	before := s.roll()
 	var changes []change
 	var out []version // what used to be accepted and is not current any more
@@ -328,6 +328,9 @@ func (r roll) newestFirst(a, b version) int {
 // ones for good, of the others the latest few, to tell a retired key from an
 // unknown one.
 func (s *set) remember(dead []version) {
+	if len(dead) == 0 {
+		return
+	}
 	room := max(0, deadRemembered-len(s.dead))
 	now := s.roll()
 	for _, v := range dead {
@@ -346,6 +349,9 @@ func (s *set) remember(dead []version) {
 // sort brings the live versions into the order current, previous, pending, and
 // keeps the source's order among the current ones.
 func (s *set) sort() {
+	if slices.IsSortedFunc(s.live, func(a, b version) int { return int(a.state) - int(b.state) }) {
+		return
+	}
 	sorted := make([]version, 0, len(s.live))
 	for _, state := range [...]State{Current, Previous, Pending} {
 		for i := range s.live {
