@@ -29,15 +29,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // open makes the source of a reference.
 func open(t *testing.T, text string) credential.Source {
 	t.Helper()
-	ref, err := credential.ParseReference(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	source, err := exec.Open(ref)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return source
+	return credentialtest.Open(t, exec.Open, text)
 }
 
 // script makes the source of a script and its arguments: what a program may do is
