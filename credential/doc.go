@@ -49,6 +49,8 @@
 //	breaker.go     what many credentials ask of one store together
 //	state.go       what happens when its store is down
 //	lastgood.go    a start while the store is down
+//	wrapped.go     the same for what is presented, encrypted
+//	reload.go      another configuration, while everything is in use
 //	validate.go    what is never installed
 //	versions.go    how one set of versions follows another
 //	snapshot.go    what readers see
@@ -62,6 +64,8 @@
 //	instant.go     two clocks, neither of which can prolong trust
 //	reference.go   scheme:place?options#field
 //	decode.go      one value out of a document: #field
+//	keyset.go      many keys out of one: format=keyset and lines
+//	replace.go     the document with another value in it
 //	chain.go       several sources, the one to rely on first
 //	registry.go    from the text of a configuration to a Source
 //	secret.go      bytes that print as REDACTED

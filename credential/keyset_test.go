@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -269,4 +270,22 @@ func FuzzKeyset(f *testing.F) {
 			}
 		}
 	})
+}
+
+// The keyset in the documentation is one.
+func TestDocumentedKeyset(t *testing.T) {
+	text, err := os.ReadFile("../docs/credentials.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "**`format=keyset`**")
+	_, rest, _ = strings.Cut(rest, "```json\n")
+	keyset, _, found := strings.Cut(rest, "```")
+	if !found {
+		t.Fatal("the documentation has no keyset")
+	}
+	p, err := decoder(t, "", "keyset").Payload([]byte(keyset), credential.Version{})
+	if err != nil || len(p.Versions) != 4 {
+		t.Errorf("Payload of the documented keyset = %d keys, %v", len(p.Versions), err)
+	}
 }
