@@ -221,3 +221,33 @@ func TestNoToken(t *testing.T) {
 		t.Errorf("Get = %v, want Unavailable without the token", err)
 	}
 }
+
+// Whatever a store holds: a token that can be in a header, or an error that does not quote it.
+func FuzzCheck(f *testing.F) {
+	for _, seed := range []string{tokenA, `{"access_token":"x","token_type":"Bearer","expiry":"2030-01-02T03:04:05Z"}`, `{"access_token":`, `{"access_token":"a\nb"}`, "{}", " "} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		source := credential.Literal(text)
+		c, err := credential.New(credential.Config{Name: "api", Source: source, Present: true, Check: oauth.Check})
+		if err != nil {
+			if !errors.Is(err, credential.Invalid) || len(text) > 12 && strings.Contains(err.Error(), text) {
+				t.Errorf("New = an error of another class, or one that quotes the token")
+			}
+			return
+		}
+		p, err := oauth.Presenter(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lease, err := p.Acquire(t.Context())
+		if err != nil {
+			t.Fatalf("Acquire = %v after Check let it pass", err)
+		}
+		for _, r := range string(lease.Value.Access.Reveal()) {
+			if r < 0x21 || r > 0x7e {
+				t.Errorf("%q cannot be in a header", r)
+			}
+		}
+	})
+}

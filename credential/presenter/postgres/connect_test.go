@@ -1,10 +1,13 @@
 package postgres_test
 
 import (
+	"errors"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/parley-backend/parley/credential"
 	"github.com/parley-backend/parley/credential/credentialtest"
@@ -131,4 +134,22 @@ func TestConnect(t *testing.T) {
 			clean(t, err)
 		})
 	}
+}
+
+// Whatever a store holds: a login that can be put into a configuration, or an error that does not quote it.
+func FuzzCheck(f *testing.F) {
+	for _, seed := range []string{canary, "postgres://u:p@127.0.0.1:5432/db?sslmode=disable", "postgresql://", "postgres://u:p@[::1]:1/db?pool_max_conns=0", "postgres://%zz", "postgres://h/?sslmode=nonsense"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		err := postgres.Check(credential.NewSecret(text), nil)
+		if err != nil && (!errors.Is(err, credential.Invalid) || strings.Contains(err.Error(), text)) {
+			t.Error("an error of another class, or one that quotes the login")
+		}
+		if err == nil && strings.HasPrefix(text, "postgres://") {
+			if _, err := pgxpool.ParseConfig(text); err != nil {
+				t.Error("Check let a URI pass that cannot be read")
+			}
+		}
+	})
 }

@@ -345,3 +345,22 @@ func TestHalfOfAPairIsNotInstalled(t *testing.T) {
 		t.Errorf("Acquire = generation %d, %v; want the first certificate", lease.Generation, err)
 	}
 }
+
+// Whatever a store holds: no panic, and no error that quotes it.
+func FuzzCheck(f *testing.F) {
+	a := newAuthority(f)
+	certificate, key := a.pair(f, "seed", -time.Minute, time.Hour)
+	for _, seed := range [][2]string{{certificate, key}, {key, certificate}, {certificate + certificate, key}, {certificate, strings.ToLower(key)}, {"-----BEGIN CERTIFICATE-----", "x"}, {"", ""}} {
+		f.Add(seed[0], seed[1])
+	}
+	f.Fuzz(func(t *testing.T, certificate, key string) {
+		for _, err := range []error{
+			tlscert.Check(credential.Secret{}, group("cert", certificate, "key", key).Fields),
+			tlscert.Check(credential.NewSecret(certificate+key), nil),
+		} {
+			if err != nil && (!errors.Is(err, credential.Invalid) || len(key) > 12 && strings.Contains(err.Error(), key)) {
+				t.Error("an error of another class, or one that quotes the key")
+			}
+		}
+	})
+}
