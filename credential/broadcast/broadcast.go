@@ -67,8 +67,9 @@ type Node struct {
 	out  chan []byte
 	wake chan struct{}
 
-	pages chan message  // to be taken in, in order
-	slots chan struct{} // of what runs aside
+	pages  chan message  // to be taken in, in order
+	slots  chan struct{} // of what runs aside
+	caught chan struct{} // closed when this node knows what another one knew when it started
 
 	ctx    context.Context // until Stop
 	cancel context.CancelFunc
@@ -85,6 +86,7 @@ type Node struct {
 	reread    map[string]time.Time // when a difference last made us read again
 	unsaved   map[string][]credential.Tombstone
 	saving    bool            // unsaved ones are being tried again
+	behind    map[string]bool // credentials of which others were heard to know something else; nil once caught up
 	peers     map[string]peer // by Node value
 	waiting   []*waiting
 	seen      nonces
@@ -121,9 +123,9 @@ func New(cfg Config) (*Node, error) {
 	mac.Write([]byte("parley credential broadcast 1"))
 	clear(secret)
 	n := &Node{
-		cfg: cfg, key: mac.Sum(nil), self: rand.Text(), out: make(chan []byte, outbox), wake: make(chan struct{}, 1), pages: make(chan message, inbox), slots: make(chan struct{}, inbox),
+		cfg: cfg, key: mac.Sum(nil), self: rand.Text(), out: make(chan []byte, outbox), wake: make(chan struct{}, 1), pages: make(chan message, inbox), slots: make(chan struct{}, inbox), caught: make(chan struct{}),
 		replies: make(map[string]time.Time), replied: make(map[string]time.Time), reread: make(map[string]time.Time),
-		unsaved: make(map[string][]credential.Tombstone), peers: make(map[string]peer), complain: make(map[string]time.Time),
+		unsaved: make(map[string][]credential.Tombstone), peers: make(map[string]peer), behind: make(map[string]bool), complain: make(map[string]time.Time),
 	}
 	n.cfg.InstallKey = credential.Secret{}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
@@ -148,7 +150,7 @@ func (n *Node) Start(ctx context.Context, set *credential.Set) error {
 		return err
 	}
 	end := n.cfg.Bus.Gaps(func() { n.resync() })
-	n.state, n.set, n.announce = running, set, time.Now().Add(jitter(soon))
+	n.state, n.set, n.announce = running, set, time.Now()
 	n.work.Go(n.turnPages)
 	n.work.Go(func() {
 		n.run()

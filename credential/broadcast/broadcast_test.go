@@ -388,6 +388,53 @@ func TestI2RestartsWithTheSourceDown(t *testing.T) {
 	})
 }
 
+// I2: a node that was down while a key was revoked, or that died between saving a
+// revocation and telling of it, and starts again: once it has caught up it has heard and
+// told everything, and that takes no longer than an operator would notice.
+func TestI2CaughtUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus, source, nodes := three(t)
+		source.Set(keyB)
+		if err := nodes[0].key.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		pass(10 * time.Second)
+		nodes[2].stop()
+		revoke(t, nodes[0], keyA)
+		pass(10 * time.Second)
+		kept := nodes[2].store
+		twin, err := credential.New(credential.Config{Name: "masterKey", Source: credential.Literal(keyB), InstallKey: installKey, Store: kept})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := twin.Revoke(t.Context(), twin.Verify(keyB).VersionID); err != nil { // saved, and told to nobody
+			t.Fatal(err)
+		}
+		nodes[2] = begin(t, bus, "again", source, kept, installKey)
+		began := time.Now()
+		if !nodes[2].CaughtUp(t.Context()) {
+			t.Error("not caught up")
+		}
+		if took := time.Since(began); took > 500*time.Millisecond {
+			t.Errorf("caught up after %v, want at most 500 ms", took)
+		}
+		if got := len(nodes[2].key.Tombstones()); got != 2 {
+			t.Errorf("caught up, the node knows %d revocations, want 2", got)
+		}
+		pass(2 * time.Second)
+		expect(t, "told", nodes, keyB, "reject revoked")
+
+		alone := pubsub.NewLocal(pubsub.LocalConfig{})
+		defer alone.Close()
+		only := begin(t, alone, "only", source, nil, installKey)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if only.CaughtUp(ctx) {
+			t.Error("a node that is alone has caught up with somebody")
+		}
+	})
+}
+
 // A revocation that cannot be saved holds, is not confirmed, and is saved later.
 func TestI2UnsavedIsNotConfirmed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

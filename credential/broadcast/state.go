@@ -1,6 +1,7 @@
 package broadcast
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -114,12 +115,49 @@ func (n *Node) compare(set *credential.Set, m message) {
 		ours := stateOf(c)
 		if ours.Revoked != theirs.Revoked {
 			n.reply(name)
+			n.mu.Lock()
+			if n.behind != nil {
+				n.behind[name] = true
+			}
+			n.mu.Unlock()
 		}
 		if theirs.Current != "" && ours.Current != theirs.Current && n.mayReread(name) {
 			c.Noticed(credential.Notice{})
 		}
 	}
 	n.kick()
+	n.catchUp("")
+}
+
+// catchUp notes that all is known that another node knew of a credential.
+func (n *Node) catchUp(name string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.behind, name)
+	if n.behind != nil && len(n.behind) == 0 {
+		n.behind = nil
+		close(n.caught)
+	}
+}
+
+// CaughtUp waits after Start until this node knows every revocation that another node
+// knew, and reports whether that came about before ctx ended. A node that was down while
+// a key was revoked elsewhere accepts it until then; a server that waits for this before
+// it answers requests never does. A node that is alone has nobody to hear it from, so ctx
+// should end soon: a second is plenty.
+func (n *Node) CaughtUp(ctx context.Context) bool {
+	select {
+	case <-n.caught:
+		return true
+	default:
+	}
+	select {
+	case <-n.caught:
+		return true
+	case <-ctx.Done():
+	case <-n.ctx.Done():
+	}
+	return false
 }
 
 // mayReread allows one fetch because of a difference in so long as it takes to hear all
@@ -169,6 +207,7 @@ func (n *Node) tell(set *credential.Set, name string) {
 // settle is called after another node has told all it knows, and this node has taken it
 // in: whatever makes a difference still, the other one lacks.
 func (n *Node) settle(c *credential.Credential, theirs string) {
+	n.catchUp(c.Name())
 	if digest(fitting(c.Tombstones())) != theirs {
 		n.reply(c.Name())
 		n.kick()
