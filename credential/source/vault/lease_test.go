@@ -3,6 +3,7 @@ package vault_test
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -78,6 +79,28 @@ func TestLeaseIsProlonged(t *testing.T) {
 	if got, want := user(t, source, time.Minute), (borrowed{3, 3}); got != want {
 		t.Errorf("after that Fetch yields %v, want %v", got, want)
 	}
+}
+
+// However many ask at the same time, it is one user.
+func TestLeaseIsShared(t *testing.T) {
+	f, b := startFake(t)
+	source := b.open(t, vault.Opener(), database)
+	for range 2 {
+		var group sync.WaitGroup
+		for range 8 {
+			group.Go(func() {
+				if got, want := user(t, source, time.Minute), (borrowed{1, 1}); got != want {
+					t.Errorf("Fetch yields %v, want %v", got, want)
+				}
+			})
+		}
+		group.Wait()
+	}
+	f.with(func() {
+		if f.leases != 1 {
+			t.Errorf("%d users were made, want 1", f.leases)
+		}
+	})
 }
 
 // A policy that does not let us prolong: the user is not replaced at each fetch, but when half of his lease is over.

@@ -24,7 +24,13 @@ type lease struct {
 // has a lease is kept as long as that can be prolonged: another read would make another
 // secret.
 func (s *source) readPlain(ctx context.Context, e engine) (credential.Payload, error) {
-	if !e.keyValue {
+	if !e.keyValue { // one at a time: who comes second is given what the first got
+		select {
+		case s.leasing <- struct{}{}:
+			defer func() { <-s.leasing }()
+		case <-ctx.Done():
+			return credential.Payload{}, ctx.Err()
+		}
 		if payload, kept, err := s.prolong(ctx); kept || err != nil {
 			return payload, err
 		}
@@ -65,12 +71,22 @@ func (s *source) readPlain(ctx context.Context, e engine) (credential.Payload, e
 	for i := range payload.Versions {
 		payload.Versions[i].Number = s.latest
 	}
-	s.release()
-	if leased && !s.decoder.Several() {
+	if !e.keyValue {
+		s.keep(nil)
+	}
+	if leased && !e.keyValue && !s.decoder.Several() {
 		payload.TTL = time.Until(version.NotAfter)
-		s.lease = &lease{id: whole.LeaseID, version: copied(payload.Versions[0]), whole: whole.lasts(), ends: version.NotAfter, renewable: whole.Renewable, token: by.generation}
+		s.keep(&lease{id: whole.LeaseID, version: copied(payload.Versions[0]), whole: whole.lasts(), ends: version.NotAfter, renewable: whole.Renewable, token: by.generation})
 	}
 	return payload, nil
+}
+
+// keep remembers the lease of what is handed out, in place of the one before.
+func (s *source) keep(l *lease) {
+	if s.lease != nil {
+		wipe(s.lease.version)
+	}
+	s.lease = l
 }
 
 // bound returns end, or the end of the token if that comes first.
@@ -86,9 +102,7 @@ func (t *token) bound(end time.Time) time.Time {
 // back, when its lease cannot be brought to half of its length again, or when our token is
 // another: then it is time for the next one, while this one still works.
 func (s *source) prolong(ctx context.Context) (payload credential.Payload, kept bool, err error) {
-	s.mu.Lock()
 	l := s.lease
-	s.mu.Unlock()
 	if l == nil || credential.Refused(ctx) || !time.Now().Before(l.ends) {
 		return credential.Payload{}, false, nil
 	}
@@ -110,11 +124,9 @@ func (s *source) prolong(ctx context.Context) (payload credential.Payload, kept 
 	if granted < l.whole/2 {
 		return credential.Payload{}, false, nil
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	l.ends = by.bound(time.Now().Add(granted))
 	version := copied(l.version)
-	version.NotAfter, version.Number = l.ends, s.latest
+	version.NotAfter = l.ends
 	return credential.Payload{Versions: []credential.Version{version}, TTL: time.Until(l.ends)}, true, nil
 }
 
@@ -146,14 +158,6 @@ func (s *source) renew(ctx context.Context, l *lease, by token) (time.Duration, 
 		return time.Until(l.ends), nil
 	}
 	return 0, s.refuse(answer)
-}
-
-// release forgets the lease. s.mu is held.
-func (s *source) release() {
-	if s.lease != nil {
-		wipe(s.lease.version)
-		s.lease = nil
-	}
 }
 
 // copied returns v with values of its own: the engine wipes what it is given.

@@ -30,6 +30,9 @@ type source struct {
 	client      *client
 	digester    credential.Digester
 
+	leasing chan struct{} // held by who looks at lease
+	lease   *lease        // of what was handed out, nil if it has none
+
 	mu sync.Mutex
 	// engine is what Vault said is mounted there.
 	engine *engine
@@ -39,7 +42,6 @@ type source struct {
 	created      time.Time
 	// delivered are the values of the versions that were handed out, as digests.
 	delivered map[uint64][32]byte
-	lease     *lease // of what was handed out, nil if it has none
 }
 
 // engine is where a path leads.

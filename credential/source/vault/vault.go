@@ -5,6 +5,8 @@
 //
 //	vault.go   the reference and its options
 //	read.go    one reading: which versions there are, and in which state
+//	plain.go   engines without versions, and leases
+//	write.go   a new value in the place of a field
 //	client.go  one Vault: its token, renewed ahead of its end; who may ask at a time
 //	login.go   where a token comes from
 package vault
@@ -68,7 +70,7 @@ func (p *pool) open(ref credential.Reference) (credential.Source, error) {
 		"token_file", "role_id_file", "secret_id_file", "role", "jwt_file"); err != nil {
 		return nil, err
 	}
-	s := &source{kv: ref.Options["kv"], mount: ref.Authority, path: strings.Trim(ref.Path, "/")}
+	s := &source{kv: ref.Options["kv"], mount: ref.Authority, path: strings.Trim(ref.Path, "/"), leasing: make(chan struct{}, 1)}
 	switch {
 	case s.mount == "" || s.path == "" || ref.Opaque != "":
 		return nil, wrong("write vault://mount/path#field")
