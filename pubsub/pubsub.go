@@ -43,7 +43,7 @@ type Bus interface {
 	// the queue of a subscriber of this bus was full. Whoever relies on messages reads
 	// anew what they would have told. Calls come one at a time, several causes may share
 	// one call, and each call comes after the cause; end ends them, waiting for one that
-	// runs.
+	// runs, so missed must not call it.
 	Gaps(missed func()) (end func())
 
 	// Close stops all subscriptions, waiting for handlers that run, and what the bus
