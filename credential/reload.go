@@ -57,6 +57,7 @@ type replacement struct {
 type reconfiguration struct {
 	*Credential
 	to    *terms
+	was   Info
 	moved bool // it reads from another source, or from none
 
 	// What the new source said, when it was asked.
@@ -171,7 +172,7 @@ func (r *replacement) undo() {
 // ask reads the new source, on a credential that nobody verifies with. It fails when the change must be refused.
 func (n *reconfiguration) ask(ctx context.Context) error {
 	n.mu.Lock()
-	untouched := n.to.Startup == Lazy && !n.fetched
+	untouched := n.to.Startup == Lazy && !n.fetched && !n.to.info.Immutable
 	n.mu.Unlock()
 	if untouched {
 		return nil
@@ -277,6 +278,7 @@ func (r *replacement) decide() error {
 
 // apply makes one member what was decided. Its lock is held.
 func (n *reconfiguration) apply() {
+	n.was = *n.info()
 	n.terms.Store(n.to)
 	if !n.moved {
 		n.retime()
@@ -295,7 +297,10 @@ func (n *reconfiguration) apply() {
 		n.resting.Store(false)
 		n.events = append(n.tell(placed, n.changes), Event{Kind: EventWithdrawn, Generation: placed.generation})
 	case n.read:
-		n.events = append(n.adopt(n.next, n.changes, n.began, n.payload), Event{Kind: EventReplaced, Generation: n.snap.Load().generation})
+		n.events = n.adopt(n.next, n.changes, n.began, n.payload)
+		if was := n.was.place(); len(n.changes) > 0 || was != n.to.info.place() { // a literal is read anew to see whether it is the same
+			n.events = append(n.events, Event{Kind: EventReplaced, Generation: n.snap.Load().generation})
+		}
 		n.lastStart, n.fetched, n.lastFetch = n.began.mono, true, n.began.time()
 		n.resting.Store(false)
 		n.plan(n.at, n.began)
@@ -318,6 +323,27 @@ func (n *reconfiguration) apply() {
 		n.events = []Event{{Kind: EventReplaced, Generation: placed.generation}}
 	}
 	n.background()
+}
+
+// adrift returns the set as another source inherits it: numbers mean nothing there, nor do ids, which the other may use for something
+// else. What the source before had not confirmed for too long is not accepted any more.
+func (s *set) adrift(at instant, expired bool) *set {
+	next := &set{}
+	for _, v := range s.live {
+		v.id = v.fingerprint
+		if expired {
+			next.dead = append(next.dead, v.become(Retired, at))
+		} else {
+			next.live = append(next.live, v)
+		}
+	}
+	for _, v := range s.dead {
+		if v.mark != (digest{}) {
+			v.id = v.fingerprint
+			next.dead = append(next.dead, v)
+		}
+	}
+	return next
 }
 
 // retime puts other durations into effect. The deadlines of previous versions stay: they were promised.

@@ -217,6 +217,67 @@ func TestI18HotReload(t *testing.T) {
 				t.Errorf("the deadline is %v, want %v: it counts from the change", got, changed.Add(10*time.Minute))
 			}
 		}},
+		{"ids that mean something else", func(t *testing.T, w *wardrobe) {
+			first := credentialtest.New(credential.Info{Scheme: "one"}, "")
+			first.SetVersions(version(1, keyA, credential.Current))
+			second := credentialtest.New(credential.Info{Scheme: "two"}, "")
+			second.SetVersions(version(2, keyC, credential.Current), credential.Version{ID: "v1", Number: 1, State: credential.Revoked})
+			for _, source := range []credential.Source{first, second} {
+				if err := w.set.Replace(t.Context(), w.configs(func(master, _ *credential.Config) { master.Source = source }), nil); err != nil {
+					t.Fatalf("Replace failed: %v", err)
+				}
+			}
+			w.master.expect(t, "after", map[string]string{keyA: "accept previous", keyC: "accept current"})
+			sleep(6 * time.Minute)
+			w.master.expect(t, "after another reading", map[string]string{keyA: "accept previous", keyC: "accept current"})
+		}},
+		{"expired", func(t *testing.T, w *wardrobe) {
+			w.master.source.Fail(credential.Errorf(credential.Unavailable, "down"))
+			w.rest.source.Fail(credential.Errorf(credential.Unavailable, "down"))
+			sleep(26 * time.Hour)
+			w.master.expect(t, "before", map[string]string{keyA: "undecided expired"})
+			if err := w.set.Replace(t.Context(), w.configs(func(master, _ *credential.Config) { master.Source = credential.Literal(keyC) })[:1], nil); err != nil {
+				t.Fatalf("Replace failed: %v", err)
+			}
+			w.master.expect(t, "after", map[string]string{keyA: "reject retired", keyC: "accept current"})
+			w.rest.expect(t, "removed", map[string]string{keyB: "reject retired"})
+		}},
+		{"lazy, and never asked", func(t *testing.T, w *wardrobe) {
+			lazy, other := credentialtest.New(credential.Info{}, keyC), credentialtest.New(credential.Info{}, keyD)
+			with := func(source credential.Source) []credential.Config {
+				return append(w.configs(), credential.Config{Name: "maintenanceKey", Startup: credential.Lazy, Source: source})
+			}
+			t.Cleanup(w.set.Stop)
+			for _, source := range []credential.Source{lazy, other} {
+				if err := w.set.Replace(t.Context(), with(source), nil); err != nil {
+					t.Fatalf("Replace failed: %v", err)
+				}
+			}
+			synctest.Wait()
+			if n := lazy.Fetches() + other.Fetches(); n != 0 {
+				t.Errorf("%d fetches before anybody asked", n)
+			}
+			key := w.set.Get("maintenanceKey")
+			if got := said(key.VerifyContext(t.Context(), keyD)); got != "accept current" {
+				t.Errorf("the first to ask: %s", got)
+			}
+			if err := w.set.Replace(t.Context(), with(credential.Literal(keyC)), nil); err != nil {
+				t.Fatalf("Replace failed: %v", err)
+			}
+			if got := said(key.Verify(keyC)) + ", " + said(key.Verify(keyD)); got != "accept current, accept previous" {
+				t.Errorf("after a literal took over: %s", got)
+			}
+		}},
+		{"a literal that stays", func(t *testing.T, w *wardrobe) {
+			for range 3 {
+				if err := w.set.Replace(t.Context(), w.configs(func(master, _ *credential.Config) { master.Source = credential.Literal(keyC) }), nil); err != nil {
+					t.Fatalf("Replace failed: %v", err)
+				}
+			}
+			if got := w.master.seen.Count(credential.EventReplaced); got != 1 {
+				t.Errorf("%d changes of the source were told, want 1", got)
+			}
+		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { test.run(t, newWardrobe(t)) })

@@ -106,9 +106,7 @@ func (c *Credential) succeed(incoming []version, at instant, t *terms, moved tim
 		base = c.recall(at)
 	}
 	if !moved.IsZero() {
-		unnumbered := *base
-		unnumbered.highest = 0
-		base = &unnumbered
+		base = base.adrift(at, snap.condition(snap.age(at)) == Expired)
 	}
 	next, changes := base.follow(incoming, at, rules{overlap: t.timing.overlap, previous: t.Previous, revoked: c.isRevoked(), moved: moved})
 	if v, has := next.current(); !snap.known && len(base.live) > 0 && len(changes) == 0 && has {
