@@ -57,8 +57,17 @@ check: ## formatting, vet, staticcheck, module file
 	$(GO) mod tidy -diff
 
 .PHONY: deps
-deps: interop/jssdk/node_modules/.installed ## install the Parse JavaScript SDK for the SDK tests
+deps: interop/jssdk/node_modules/.installed postgres ## install what the tests need: the Parse JavaScript SDK, PostgreSQL
 	$(GO) mod download
+
+# Tests that need a PostgreSQL start one of their own. Where none can be installed from here they are skipped, and say so.
+.PHONY: postgres
+postgres:
+	@if [ -z "$$PARLEY_TEST_POSTGRES" ] && ! command -v initdb > /dev/null && ! ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1; then \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql > /dev/null; \
+	  else echo 'PostgreSQL is not installed: the tests that need it are skipped (Debian: apt-get install postgresql)'; fi; \
+	fi
 
 interop/jssdk/node_modules/.installed: interop/jssdk/package.json interop/jssdk/package-lock.json
 	@command -v npm > /dev/null || { echo 'Node.js 20 or newer with npm is needed for the SDK tests'; exit 1; }
