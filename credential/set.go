@@ -1,6 +1,7 @@
 package credential
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -29,7 +30,7 @@ type claim struct {
 
 type member struct {
 	*Credential
-	claims map[digest]bool
+	claims []digest // sorted
 }
 
 // secret returns the key under which values are compared across credentials.
@@ -70,7 +71,24 @@ func (s *Set) leave(c *Credential) {
 }
 
 // claim replaces what c holds by the live versions, all or nothing.
-func (s *Set) claim(c *Credential, live []version) error { return s.claimAll(claim{c, live}) }
+func (s *Set) claim(c *Credential, live []version) error {
+	if s.holds(c, live) { // as after most readings: nothing to compare with everybody
+		return nil
+	}
+	return s.claimAll(claim{c, live})
+}
+
+// holds reports whether c has claimed exactly these versions.
+func (s *Set) holds(c *Credential, live []version) bool {
+	if s == nil {
+		return false
+	}
+	claims := marks(live)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := slices.IndexFunc(s.members, func(m member) bool { return m.Credential == c })
+	return i >= 0 && slices.Equal(s.members[i].claims, claims)
+}
 
 // claimAll replaces what several credentials hold, all or nothing.
 func (s *Set) claimAll(all ...claim) error {
@@ -80,7 +98,7 @@ func (s *Set) claimAll(all ...claim) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	after := slices.Clone(s.members)
-	claims := make([]map[digest]bool, len(all))
+	claims := make([][]digest, len(all))
 	for n, one := range all {
 		claims[n] = marks(one.live)
 		if i := slices.IndexFunc(after, func(m member) bool { return m.Credential == one.Credential }); i >= 0 {
@@ -103,29 +121,30 @@ func (s *Set) claimAll(all ...claim) error {
 
 // marks are the digests of versions that are compared. What was recalled from disk has no claim, but the mark: of credentials with
 // one install key that is as good.
-func marks(live []version) map[digest]bool {
-	claims := make(map[digest]bool, 2*len(live))
+func marks(live []version) []digest {
+	claims := make([]digest, 0, 2*len(live))
 	for i := range live {
 		if live[i].claim != (digest{}) {
-			claims[live[i].claim] = true
+			claims = append(claims, live[i].claim)
 		}
-		claims[live[i].mark] = true
+		claims = append(claims, live[i].mark)
 	}
+	slices.SortFunc(claims, compareDigests)
 	return claims
 }
 
 // meet reports whether the same digest is in both.
-func meet(a, b map[digest]bool) bool {
+func meet(a, b []digest) bool {
 	if len(a) > len(b) {
 		a, b = b, a
 	}
-	for d := range a {
-		if b[d] {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(a, func(d digest) bool {
+		_, found := slices.BinarySearchFunc(b, d, compareDigests)
+		return found
+	})
 }
+
+func compareDigests(a, b digest) int { return bytes.Compare(a[:], b[:]) }
 
 // All returns the members in the order in which they were made, without those that were withdrawn and accept nothing any more.
 func (s *Set) All() []*Credential {
