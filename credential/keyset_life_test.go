@@ -160,6 +160,23 @@ func TestKeysetSaysEverything(t *testing.T) {
 	})
 }
 
+// What another source said goes by the overlap, when a keyset takes its place: a fallback, or what the configuration named before.
+func TestKeysetTakesOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newText(t, "keyset", keysetOf(hashedKey("b", keyB, ""), hashedKey("c", keyC, "")))
+		d.err = credential.Errorf(credential.Unavailable, "down")
+		f := start(t, credential.Config{Source: credential.Chain(d, credential.Literal(keyA)), Overlap: 10 * time.Minute}, credential.Info{})
+		f.expect(t, "the fallback", map[string]string{keyA: "accept current", keyB: "reject unknown"})
+		d.err = nil
+		f.refresh(t)
+		f.expect(t, "the keyset", map[string]string{keyA: "accept previous", keyB: "accept current", keyC: "accept current"})
+		d.put(t, f, keysetOf(hashedKey("b", keyB, "")))
+		f.expect(t, "another keyset", map[string]string{keyA: "accept previous", keyB: "accept current", keyC: "reject retired"})
+		sleep(10 * time.Minute)
+		f.expect(t, "after the overlap", map[string]string{keyA: "reject retired", keyB: "accept current"})
+	})
+}
+
 // A document that was cut short, emptied or half edited ends no key.
 func TestKeysetKeepsTheLastGoodOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -152,16 +152,16 @@ func (s *set) follow(incoming []version, at instant, r rules) (*set, []change) {
 		}
 	}
 	changes = append(changes, s.arrivals(before, next)...)
-	absent := s.leftBehind(next, out)
-	if len(incoming) > 0 && incoming[0].form == Keyset && r.moved.IsZero() { // it says itself what is accepted
-		for _, v := range absent {
-			v = v.become(Retired, at)
-			next.dead = append(next.dead, v)
-			changes = append(changes, change{EventRetired, v})
+	for _, v := range s.leftBehind(next, out) {
+		if v.form != Keyset || len(incoming) == 0 || incoming[0].form != Keyset || !r.moved.IsZero() {
+			out = append(out, v)
+			continue
 		}
-		absent = nil
+		v = v.become(Retired, at) // a keyset says itself what is accepted
+		next.dead = append(next.dead, v)
+		changes = append(changes, change{EventRetired, v})
 	}
-	changes = append(changes, next.overlap(before, append(out, absent...), at, r)...)
+	changes = append(changes, next.overlap(before, out, at, r)...)
 	next.remember(s.dead)
 	next.sort()
 	return next, changes
