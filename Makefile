@@ -24,7 +24,8 @@ test: deps check ## install what the tests need, then check and run all of them 
 .PHONY: test-backends
 test-backends: ## the tests that need a real Vault, and PostgreSQL; building Vault takes ten minutes and 3 GB, the first time
 	cd internal/beds/vault && $(GO) build -o ../../../bin/vault-bed .
-	@bin/vault-bed -addr 127.0.0.1:0 > bin/vault-bed.out 2> bin/vault-bed.err & bed=$$!; trap "kill $$bed" EXIT; \
+	@rm -f bin/vault-bed.out; touch bin/vault-bed.out; \
+	bin/vault-bed -addr 127.0.0.1:0 > bin/vault-bed.out 2> bin/vault-bed.err & bed=$$!; trap "kill $$bed" EXIT; \
 	until grep -q READY bin/vault-bed.out; do sleep 0.1; kill -0 $$bed || { cat bin/vault-bed.err; exit 1; }; done; \
 	read -r _ addr unseal < bin/vault-bed.out; \
 	PARLEY_TEST_VAULT_ADDR=$$addr PARLEY_TEST_VAULT_UNSEAL=$$unseal $(GO) test -race -count 1 -timeout 5m -v -run /Real ./credential/source/vault

@@ -132,6 +132,7 @@ func (c *client) ready(ctx context.Context, refused uint64, lasting bool) (token
 // renew prolongs the token. One that cannot be prolonged is used to its end; then there
 // is a login.
 func (c *client) renew(ctx context.Context) error {
+	asked := time.Now()
 	answer, err := c.ask(ctx, request{method: http.MethodPost, path: "auth/token/renew-self", body: []byte("{}")}, c.token.value)
 	if err != nil {
 		return err
@@ -141,7 +142,7 @@ func (c *client) renew(ctx context.Context) error {
 		c.token.renewable = answer.Status >= 500 || answer.Status == http.StatusTooManyRequests
 		return c.origin.Refuse(answer)
 	}
-	renewed, err := granted(answer.Body)
+	renewed, err := granted(asked, answer.Body)
 	if err != nil {
 		return err
 	}

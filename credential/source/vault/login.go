@@ -28,7 +28,7 @@ func givenToken(ctx context.Context, c *client) (token, error) {
 	if err != nil {
 		return token{}, err
 	}
-	t := token{value: value}
+	t, asked := token{value: value}, time.Now()
 	answer, err := c.ask(ctx, request{path: "auth/token/lookup-self"}, value)
 	if err != nil {
 		return token{}, err
@@ -49,7 +49,7 @@ func givenToken(ctx context.Context, c *client) (token, error) {
 	if json.Unmarshal(answer.Body, &found) != nil {
 		return token{}, unreadable()
 	}
-	t.lives(found.Data.TTL, found.Data.Renewable)
+	t.lives(asked, found.Data.TTL, found.Data.Renewable)
 	return t, nil
 }
 
@@ -113,6 +113,7 @@ func (c *client) exchange(ctx context.Context, body map[string]string) (token, e
 		return token{}, credential.Errorf(credential.Misconfigured, "our login cannot be sent")
 	}
 	defer clear(text)
+	asked := time.Now()
 	answer, err := c.ask(ctx, request{method: http.MethodPost, path: "auth/" + c.mount + "/login", body: text}, credential.Secret{})
 	if err != nil {
 		return token{}, err
@@ -120,7 +121,7 @@ func (c *client) exchange(ctx context.Context, body map[string]string) (token, e
 	defer clear(answer.Body)
 	switch answer.Status {
 	case http.StatusOK:
-		return granted(answer.Body)
+		return granted(asked, answer.Body)
 	case http.StatusBadRequest, http.StatusForbidden, http.StatusNotFound:
 		return token{}, credential.Errorf(credential.Denied, "Vault refuses our login by %s with status %d", c.auth, answer.Status)
 	}
@@ -128,7 +129,7 @@ func (c *client) exchange(ctx context.Context, body map[string]string) (token, e
 }
 
 // granted reads the token out of the answer to a login or a renewal.
-func granted(body []byte) (token, error) {
+func granted(asked time.Time, body []byte) (token, error) {
 	var found struct {
 		Auth struct {
 			Token     string `json:"client_token"`
@@ -140,17 +141,18 @@ func granted(body []byte) (token, error) {
 		return token{}, unreadable()
 	}
 	t := token{value: credential.NewSecret(found.Auth.Token)}
-	t.lives(found.Auth.Lease, found.Auth.Renewable)
+	t.lives(asked, found.Auth.Lease, found.Auth.Renewable)
 	return t, nil
 }
 
-func (t *token) lives(seconds int64, renewable bool) {
+// lives sets how long a token lives, at least: from when we asked.
+func (t *token) lives(asked time.Time, seconds int64, renewable bool) {
 	const most = 10 * 365 * 24 * 3600
 	if seconds <= 0 || seconds > most {
 		return
 	}
 	t.lease, t.renewable = time.Duration(seconds)*time.Second, renewable
-	t.ends = time.Now().Add(t.lease)
+	t.ends = asked.Add(t.lease)
 }
 
 func unreadable() error {

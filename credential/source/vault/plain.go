@@ -35,6 +35,7 @@ func (s *source) readPlain(ctx context.Context, e engine) (credential.Payload, e
 			return payload, err
 		}
 	}
+	asked := time.Now() // Vault's clock began then at the earliest
 	answer, by, err := s.client.do(ctx, request{path: s.mount + "/" + s.path, limit: s.limit(), lasting: !e.keyValue})
 	if err != nil {
 		return credential.Payload{}, err
@@ -51,7 +52,7 @@ func (s *source) readPlain(ctx context.Context, e engine) (credential.Payload, e
 	var version credential.Version
 	leased := whole.LeaseID != "" && whole.lasts() > 0
 	if leased {
-		version.NotAfter = by.bound(time.Now().Add(whole.lasts()))
+		version.NotAfter = by.bound(asked.Add(whole.lasts()))
 	}
 	payload, err := s.decoder.Payload(whole.Data, version)
 	if err != nil {
@@ -115,7 +116,8 @@ func (s *source) prolong(ctx context.Context) (payload credential.Payload, kept 
 	if err != nil || by.generation != l.token {
 		return credential.Payload{}, false, err
 	}
-	granted := time.Until(l.ends)
+	asked := time.Now()
+	granted := l.ends.Sub(asked)
 	if l.renewable {
 		if granted, err = s.renew(ctx, l, by); err != nil {
 			return credential.Payload{}, false, err
@@ -124,7 +126,7 @@ func (s *source) prolong(ctx context.Context) (payload credential.Payload, kept 
 	if granted < l.whole/2 {
 		return credential.Payload{}, false, nil
 	}
-	l.ends = by.bound(time.Now().Add(granted))
+	l.ends = by.bound(asked.Add(granted))
 	version := copied(l.version)
 	version.NotAfter = l.ends
 	return credential.Payload{Versions: []credential.Version{version}, TTL: time.Until(l.ends)}, true, nil
