@@ -46,6 +46,7 @@ type usage struct {
 	warned      atomic.Int64  // Unix seconds of the latest warning that it is still in use
 	unannounced atomic.Bool   // used since; the loop is to say so
 	shown       atomic.Uint64 // the generation in which it was presented last, 0 for never
+	_           [24]byte      // to a whole cache line, see TestVersionsBeginAtCacheLines
 }
 
 // set is everything known of a credential at one moment.
