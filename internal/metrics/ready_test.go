@@ -5,7 +5,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/parley-backend/parley/credential"
 )
@@ -18,7 +17,7 @@ func TestReady(t *testing.T) {
 	source := func(i int) credential.Source {
 		return credential.Func(func(context.Context) (string, error) {
 			if down[i] {
-				return "", credential.Errorf(credential.Unavailable, "refused by %s", "store.example")
+				return "", credential.Errorf(credential.Missing, "none at %s", "store.example") // ends a start at once
 			}
 			return canary + string(rune('0'+i)), nil
 		})
@@ -35,16 +34,16 @@ func TestReady(t *testing.T) {
 			`{"name":"clientKey","condition":"empty","required":false,"ready":true,"degraded":false,"error":"none","overdue":false}]}`},
 		{"a degraded key is missing", [3]bool{1: true}, 200, `{"ready":true,"degraded":true,"credentials":[` +
 			`{"name":"masterKey","condition":"fresh","required":true,"ready":true,"degraded":false,"error":"none","overdue":false},` +
-			`{"name":"restAPIKey","condition":"empty","required":false,"ready":false,"degraded":false,"error":"unavailable","overdue":false},` +
+			`{"name":"restAPIKey","condition":"empty","required":false,"ready":false,"degraded":false,"error":"missing","overdue":false},` +
 			`{"name":"clientKey","condition":"empty","required":false,"ready":true,"degraded":false,"error":"none","overdue":false}]}`},
 		{"the required key is missing", [3]bool{0: true}, 503, `{"ready":false,"degraded":true,"credentials":[` +
-			`{"name":"masterKey","condition":"empty","required":true,"ready":false,"degraded":false,"error":"unavailable","overdue":false},` +
+			`{"name":"masterKey","condition":"empty","required":true,"ready":false,"degraded":false,"error":"missing","overdue":false},` +
 			`{"name":"restAPIKey","condition":"fresh","required":false,"ready":true,"degraded":false,"error":"none","overdue":false},` +
 			`{"name":"clientKey","condition":"empty","required":false,"ready":true,"degraded":false,"error":"none","overdue":false}]}`},
 	} {
 		down = test.down
 		set := &credential.Set{}
-		for i, cfg := range []credential.Config{{Name: "masterKey", StartupWait: time.Millisecond}, {Name: "restAPIKey", Startup: credential.Degraded}, {Name: "clientKey", Startup: credential.Lazy}} {
+		for i, cfg := range []credential.Config{{Name: "masterKey"}, {Name: "restAPIKey", Startup: credential.Degraded}, {Name: "clientKey", Startup: credential.Lazy}} {
 			cfg.Source, cfg.Set = source(i), set
 			c, err := credential.New(cfg)
 			if err != nil {
