@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/parley-backend/parley/credential"
 	"github.com/parley-backend/parley/credential/broadcast"
@@ -137,8 +138,16 @@ func (s *Server) startKeys(ctx context.Context) error {
 		s.set.Stop()
 		return err
 	}
+	ctx, cancel := context.WithTimeout(ctx, catchUp)
+	defer cancel()
+	if !s.node.CaughtUp(ctx) {
+		s.log.Info("no other server has told what is revoked yet", "waited", catchUp.String())
+	}
 	return nil
 }
+
+// catchUp is how long a start waits for the other servers to tell what was revoked while this one was down.
+const catchUp = 2 * time.Second
 
 func (s *Server) stopKeys() {
 	if s.node != nil {
