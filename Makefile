@@ -22,18 +22,23 @@ test: deps check ## install what the tests need, then check and run all of them 
 	$(GO) test -race -timeout 15m ./...
 
 .PHONY: test-backends
-test-backends: ## the tests that need a real Vault, and PostgreSQL; building Vault takes ten minutes and 3 GB, the first time
+test-backends: ## the engine on a real Vault, PostgreSQL, a NATS cluster and moto, and a million requests during restarts; building Vault takes ten minutes and 3 GB, the first time
 	cd internal/beds/vault && $(GO) build -o ../../../bin/vault-bed .
 	@rm -f bin/vault-bed.out; touch bin/vault-bed.out; \
 	bin/vault-bed -addr 127.0.0.1:0 > bin/vault-bed.out 2> bin/vault-bed.err & bed=$$!; trap "kill $$bed" EXIT; \
 	until grep -q READY bin/vault-bed.out; do sleep 0.1; kill -0 $$bed || { cat bin/vault-bed.err; exit 1; }; done; \
 	read -r _ addr unseal < bin/vault-bed.out; \
 	PARLEY_TEST_VAULT_ADDR=$$addr PARLEY_TEST_VAULT_UNSEAL=$$unseal $(GO) test -race -count 1 -timeout 5m -v -run /Real ./credential/source/vault
+	$(GO) test -race -count 1 -v -run 'TestI|TestRole|TestUsers|TestLease' ./credential/presenter/postgres
+	$(GO) test -race -count 1 -v -run 'TestI|Cluster|Partition' ./credential ./credential/broadcast ./pubsub/natsbus ./natsconn
+	$(GO) test -run '^$$' -bench PushToEnforced -benchtime 500x ./credential
+	$(MAKE) test-aws
+	PARLEY_TEST_REQUESTS=1000000 $(GO) test -count 1 -timeout 30m -v -run TestI17 ./cmd/parley
 
 # What stands in for AWS is moto from PyPI, in an environment of its own below bin.
 .PHONY: test-aws
 test-aws: bin/moto/.installed ## the tests that need an AWS, against moto; needs Python 3.10 or newer
-	@bin/moto/bin/moto_server -H 127.0.0.1 -p 0 > bin/moto.out 2>&1 & moto=$$!; trap "kill $$moto" EXIT; \
+	@rm -f bin/moto.out; touch bin/moto.out; bin/moto/bin/moto_server -H 127.0.0.1 -p 0 > bin/moto.out 2>&1 & moto=$$!; trap "kill $$moto" EXIT; \
 	until grep -q 'Running on http' bin/moto.out; do sleep 0.1; kill -0 $$moto || { cat bin/moto.out; exit 1; }; done; \
 	PARLEY_TEST_AWS_ENDPOINT=$$(sed -n 's/.*Running on \(http[^ ]*\).*/\1/p' bin/moto.out) \
 	$(GO) test -race -count 1 -v -run /Real ./credential/source/awssm ./credential/source/awskms
