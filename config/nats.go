@@ -178,11 +178,15 @@ func (n *NATS) open(ctx context.Context, b *Built, log *slog.Logger) (err error)
 		}
 		conn = n.conn.NATS()
 	}
+	n.link.set(conn)
+	b.Config.Node, b.Config.Presented = node, n.set
+	if len(o.servers) == 0 && o.cluster.Listen == "" {
+		return nil // nobody else is there
+	}
 	if n.bus, err = natsbus.New(conn, natsbus.Config{Node: node, Prefix: o.prefix, Log: log}); err != nil {
 		return Problem{"nats.prefix", err.Error()}
 	}
-	n.link.set(conn)
-	b.Config.Bus, b.Config.Node, b.Config.Presented = n.bus, node, n.set
+	b.Config.Bus = n.bus
 	return nil
 }
 
