@@ -50,6 +50,7 @@ type bed struct {
 	current, previous string
 	number            uint64
 	release           func() // of a hanging fetch
+	told              int    // events before the fault
 }
 
 // put stores a key as the only version.
@@ -88,7 +89,6 @@ func meet(t *testing.T, f *fault, state string, present bool) (*bed, *cell, func
 		t.Fatalf("New failed: %v", err)
 	}
 	t.Cleanup(b.Stop)
-	told := 0
 	if state != "cold" {
 		if err := b.Start(t.Context()); err != nil {
 			t.Fatalf("Start failed: %v", err)
@@ -103,7 +103,7 @@ func meet(t *testing.T, f *fault, state string, present bool) (*bed, *cell, func
 			b.putAndRead(keyB)
 			b.current, b.previous = keyB, keyA
 		}
-		told = len(b.seen.Events())
+		b.told = len(b.seen.Events())
 	}
 	before := b.source.Fetches()
 	switch state {
@@ -116,12 +116,6 @@ func meet(t *testing.T, f *fault, state string, present bool) (*bed, *cell, func
 	}
 	seen := b.use(f, present)
 	seen.attempts = [2]int{b.source.Fetches() - before, b.source.Fetches() - before}
-	kinds := make(map[string]bool)
-	for _, e := range b.seen.Events()[told:] {
-		kinds[e.Kind.String()] = true
-	}
-	delete(kinds, "started")
-	seen.events = strings.Join(slices.Sorted(maps.Keys(kinds)), " ")
 	return b, seen, func() {
 		if f.mend != nil {
 			f.mend(b)
@@ -171,7 +165,8 @@ func (b *bed) use(f *fault, present bool) *cell {
 		}
 		sleep(time.Second)
 	}
-	seen := &cell{condition: b.Status().Condition.String(), acquire: acquire(), lost: "some", unknown: said(b.Verify(keyD)), current: said(b.Verify(b.current))}
+	events := b.events() // before the last looks, which may cause some
+	seen := &cell{events: events, condition: b.Status().Condition.String(), acquire: acquire(), lost: "some", unknown: said(b.Verify(keyD)), current: said(b.Verify(b.current))}
 	switch lost {
 	case 0:
 		seen.lost = "none"
@@ -182,6 +177,16 @@ func (b *bed) use(f *fault, present bool) *cell {
 		seen.previous = said(b.Verify(b.previous))
 	}
 	return seen
+}
+
+// events returns the kinds of what was told since the fault was injected.
+func (b *bed) events() string {
+	kinds := make(map[string]bool)
+	for _, e := range b.seen.Events()[b.told:] {
+		kinds[e.Kind.String()] = true
+	}
+	delete(kinds, "started")
+	return strings.Join(slices.Sorted(maps.Keys(kinds)), " ")
 }
 
 func classOf(err error) string {
