@@ -58,7 +58,7 @@ func (b *Built) remember(folder *disk.Folder) {
 // rememberOne has one credential remember what it must in the folder that is open.
 func (b *Built) rememberOne(cfg *credential.Config) {
 	cfg.InstallKey, cfg.Store = b.folder.InstallKey, b.folder.Revocations
-	if b.lastKnownGood {
+	if b.lastKnownGood && (!cfg.Present || b.wrapKey != nil) { // what is presented is kept encrypted or not at all
 		cfg.LastGood, cfg.WrapKey = b.folder.LastGood, b.wrapKey
 	}
 }
