@@ -49,7 +49,7 @@ func TestI12TimeTellsNothing(t *testing.T) {
 		{"10,000 at rest, first or last byte wrong", many, func(place []byte, class uint64, r *rand.Rand) {
 			copy(place, keys[r.IntN(len(keys))])
 			flip := byte(0x80 + r.IntN(0x80)) // never to white space
-			place[0] ^= flip * byte(1-class) // both bytes are written, one of them as it is: what was written a moment ago is read more slowly
+			place[0] ^= flip * byte(1-class)  // both bytes are written, one of them as it is: what was written a moment ago is read more slowly
 			place[len(place)-1] ^= flip * byte(class)
 		}},
 	} {
