@@ -110,6 +110,9 @@ type Config struct {
 	Version string
 	// Observe is told of every finished request, for metrics.
 	Observe func(Observation)
+	// Audit is told of every decision about a key that a request presented, besides the log; AuditLog says what the log gets.
+	Audit    func(Audit)
+	AuditLog AuditLog
 	// Timeouts of [Server.Run].
 	Timeouts Timeouts
 }
@@ -136,6 +139,7 @@ type (
 	RateLimit           = rest.RateLimit
 	Idempotency         = rest.Idempotency
 	Observation         = rest.Observation
+	Audit               = rest.Audit
 	QueryOptions        = query.Options
 	QueryLimits         = query.Limits
 	Keyword             = object.Keyword

@@ -151,6 +151,7 @@ func (s *Server) wire(ctx context.Context, proxies auth.Proxies) error {
 		KeysAPI:                  s.keysAPI(),
 		State:                    func() rest.State { return s.state.Load().(rest.State) },
 		Observe:                  cfg.Observe,
+		Audit:                    s.auditing(),
 	}
 	if restConfig.Version == "" {
 		restConfig.Version = ParseServerVersion
@@ -160,6 +161,21 @@ func (s *Server) wire(ctx context.Context, proxies auth.Proxies) error {
 	}
 	s.rest = rest.New(restConfig)
 	return nil
+}
+
+// auditing returns who is told of decisions about keys, nil for nobody.
+func (s *Server) auditing() func(Audit) {
+	if s.cfg.AuditLog == AuditNone {
+		return s.cfg.Audit
+	}
+	a := &auditor{log: s.log, all: s.cfg.AuditLog == AuditAll, now: time.Now}
+	if s.cfg.Audit == nil {
+		return a.write
+	}
+	return func(e Audit) {
+		a.write(e)
+		s.cfg.Audit(e)
+	}
 }
 
 func (s *Server) mountPath() string {

@@ -216,6 +216,9 @@ func (b *builder) network(c *parley.Config) {
 	c.Timeouts.Client = time.Duration(v.Int("clientTimeout")) * time.Second
 	c.Timeouts.Shutdown = time.Duration(v.Int("shutdownTimeout")) * time.Second
 	c.VerboseErrors = !v.Bool("enableSanitizedErrorResponse")
+	if err := c.AuditLog.UnmarshalText([]byte(v.String("auditKeys"))); err != nil {
+		b.problem("auditKeys", "%v", err)
+	}
 	c.SecurityCheck, c.SecurityCheckLog = v.Bool("security.enableCheck"), v.Bool("security.enableCheckLog")
 }
 

@@ -20,6 +20,7 @@ var effects = map[string]struct {
 	"dataDir":                                 {text: "elsewhere"},
 	"metricsAddress":                          {text: "127.0.0.1:1"},
 	"installKey":                              {text: "an install key of at least 32 characters"},
+	"auditKeys":                               {text: "all"},
 	"node":                                    {text: "one"},
 	"nats.servers":                            {text: "nats://127.0.0.1:4222"},
 	"nats.credentials":                        {text: "token", with: map[string]string{"nats.servers": "nats://127.0.0.1:4222"}},
@@ -196,6 +197,7 @@ func difference(a, b *Built) string {
 func TestBuildNamesEveryProblem(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"appId", "", "appId: is required"},
+		{"auditKeys", "some", "auditKeys: must be refused, all or none"},
 		{"installKey", "vault://x/y", "installKey: "},
 		{"lastKnownGoodKey", "nope://x", "lastKnownGoodKey: "},
 		{"lastKnownGoodKey", "vault://secret/parley#wrap", "lastKnownGoodKey: is needed while the stores of secrets are down"},

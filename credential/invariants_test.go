@@ -31,7 +31,7 @@ var invariants = []struct {
 	{"a fallback is used only while the store has never answered in this process, and is warned of once", []string{"credential"}},
 	{"a rolling restart of all nodes within an overlap loses no request", []string{"cmd/parley"}},
 	{"a reload keeps what did not change, ends what did by the overlap, and changes nothing when it is wrong", []string{"credential", "cmd/parley"}},
-	{"each change of state is one event with its credential, version and generation; the counters say the same", []string{"credential"}},
+	{"each decision is one audit record, and each change of state one event, with its credential, version and generation; the counters say the same", []string{"credential", "."}},
 	{"many refusals of one generation are one fetch and one retry each; a service that is broken is not retried in a loop", []string{"credential", "credential/presenter/postgres"}},
 }
 

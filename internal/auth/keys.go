@@ -53,6 +53,8 @@ type Presented struct {
 	Maintenance string
 	// Clients are by the names of Keys.Clients.
 	Clients map[string]string
+	// Uses, when it is not nil, takes what becomes of them.
+	Uses *Uses
 }
 
 // Rights is which privileged key a request carries.
@@ -87,40 +89,44 @@ func Forbidden() *Refusal {
 }
 
 // Undecided is the answer while a presented key can be neither accepted nor rejected, because its source has delivered nothing
-// that may still be trusted.
-func Undecided() *Refusal {
-	return &Refusal{Status: http.StatusServiceUnavailable, Message: "key verification is unavailable", RetryAfter: time.Second}
+// that may still be trusted. after is until the source is asked again.
+func Undecided(after time.Duration) *Refusal {
+	return &Refusal{Status: http.StatusServiceUnavailable, Message: "key verification is unavailable", RetryAfter: min(max(after, time.Second), time.Minute)}
 }
 
 // Privileged finds out which privileged key was presented, in the order maintenance, master, read-only. A key that is right but
 // used from an address outside its list is a Refusal, as is one that cannot be judged at the moment.
 func (k *Keys) Privileged(ctx context.Context, p Presented, ip netip.Addr) (Rights, error) {
 	k = k.Now()
-	undecided := false
+	var undecided *credential.Decision
 	if p.Maintenance != "" && k.Maintenance.Verifier != nil {
-		switch k.Maintenance.Verifier.VerifyContext(ctx, p.Maintenance).Verdict {
-		case credential.Accept:
-			return MaintenanceRights, k.admit("maintenanceKey", k.Maintenance.IPs, ip)
-		case credential.Undecided:
-			undecided = true
+		d := k.Maintenance.Verifier.VerifyContext(ctx, p.Maintenance)
+		if d.Verdict == credential.Accept {
+			return MaintenanceRights, k.admit(p.Uses, "maintenanceKey", d, k.Maintenance.IPs, ip)
+		}
+		p.Uses.add(Use{Key: "maintenanceKey", Decision: d})
+		if d.Verdict == credential.Undecided {
+			undecided = &d
 		}
 	}
 	if p.Master != "" {
-		rights, unknown, err := k.master(ctx, p.Master, ip)
+		rights, d, err := k.master(ctx, p, ip)
 		if rights != NoRights || err != nil {
 			return rights, err
 		}
-		undecided = undecided || unknown
+		if d.Verdict == credential.Undecided {
+			undecided = &d
+		}
 	}
-	if undecided {
-		return NoRights, Undecided()
+	if undecided != nil {
+		return NoRights, Undecided(undecided.RetryAfter)
 	}
 	return NoRights, nil
 }
 
 // master tells the master key from the read-only one. Both are asked from memory first, so that a client of the one does not
-// make the source of the other be asked for a key it does not know.
-func (k *Keys) master(ctx context.Context, presented string, ip netip.Addr) (rights Rights, undecided bool, err error) {
+// make the source of the other be asked for a key it does not know. The decision is the one that counts when neither accepts.
+func (k *Keys) master(ctx context.Context, p Presented, ip netip.Addr) (Rights, credential.Decision, error) {
 	candidates := [...]struct {
 		name   string
 		key    Key
@@ -130,26 +136,36 @@ func (k *Keys) master(ctx context.Context, presented string, ip netip.Addr) (rig
 		{"readOnlyMasterKey", k.ReadOnly, ReadOnlyRights},
 	}
 	for _, c := range candidates {
-		if c.key.Verifier != nil && c.key.Verifier.Verify(presented).Verdict == credential.Accept {
-			return c.rights, false, k.admit(c.name, c.key.IPs, ip)
+		if c.key.Verifier == nil {
+			continue
+		}
+		if d := c.key.Verifier.Verify(p.Master); d.Verdict == credential.Accept {
+			return c.rights, d, k.admit(p.Uses, c.name, d, c.key.IPs, ip)
 		}
 	}
+	var refusal Use
 	for _, c := range candidates {
 		if c.key.Verifier == nil {
 			continue
 		}
-		switch c.key.Verifier.VerifyContext(ctx, presented).Verdict {
-		case credential.Accept:
-			return c.rights, false, k.admit(c.name, c.key.IPs, ip)
-		case credential.Undecided:
-			undecided = true
+		d := c.key.Verifier.VerifyContext(ctx, p.Master)
+		if d.Verdict == credential.Accept {
+			return c.rights, d, k.admit(p.Uses, c.name, d, c.key.IPs, ip)
+		}
+		// That it is undecided tells the most, then that it once was a key, then that it is none.
+		if refusal.Key == "" || d.Verdict == credential.Undecided && refusal.Decision.Verdict != credential.Undecided ||
+			refusal.Decision.Reason == credential.ReasonUnknown && d.Verdict == credential.Reject && d.VersionID != "" {
+			refusal = Use{Key: c.name, Decision: d}
 		}
 	}
-	return NoRights, undecided, nil
+	p.Uses.add(refusal)
+	return NoRights, refusal.Decision, nil
 }
 
-func (k *Keys) admit(name string, list IPList, ip netip.Addr) error {
-	if list.Contains(ip) {
+func (k *Keys) admit(uses *Uses, name string, d credential.Decision, list IPList, ip netip.Addr) error {
+	admitted := list.Contains(ip)
+	uses.add(Use{Key: name, Decision: d, WrongAddress: !admitted})
+	if admitted {
 		return nil
 	}
 	if k.Log != nil {
@@ -165,25 +181,30 @@ func (k *Keys) Client(ctx context.Context, p Presented) error {
 		return nil
 	}
 	for _, c := range k.Clients {
-		if s := p.Clients[c.Name]; s != "" && c.Verifier.Verify(s).Verdict == credential.Accept {
-			return nil
+		if s := p.Clients[c.Name]; s != "" {
+			if d := c.Verifier.Verify(s); d.Verdict == credential.Accept {
+				p.Uses.add(Use{Key: c.Name, Decision: d})
+				return nil
+			}
 		}
 	}
-	undecided := false
+	var undecided *credential.Decision
 	for _, c := range k.Clients {
 		s := p.Clients[c.Name]
 		if s == "" {
 			continue
 		}
-		switch c.Verifier.VerifyContext(ctx, s).Verdict {
+		d := c.Verifier.VerifyContext(ctx, s)
+		p.Uses.add(Use{Key: c.Name, Decision: d})
+		switch d.Verdict {
 		case credential.Accept:
 			return nil
 		case credential.Undecided:
-			undecided = true
+			undecided = &d
 		}
 	}
-	if undecided {
-		return Undecided()
+	if undecided != nil {
+		return Undecided(undecided.RetryAfter)
 	}
 	return Unauthorized()
 }

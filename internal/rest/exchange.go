@@ -29,6 +29,9 @@ type exchange struct {
 	status int    // of the answer, once it is begun
 	// reserved are the bytes of its body that count among those in memory.
 	reserved int64
+	// ip and uses are for the audit; unknown without one.
+	ip   netip.Addr
+	uses auth.Uses
 }
 
 // request is what a handler works on: an HTTP request, or an item of a batch.
@@ -80,6 +83,9 @@ func (x *exchange) answer(path string) (*reply, error) {
 	c, appID, err := x.headers()
 	if err != nil {
 		return nil, err
+	}
+	if s.cfg.Audit != nil {
+		x.ip, c.presented.Uses = ip, &x.uses
 	}
 	// A right key from a wrong address is refused wherever it appears, even where no key is needed.
 	rights, err := s.cfg.Keys.Privileged(ctx, c.presented, ip)
@@ -155,6 +161,7 @@ func (x *exchange) identify(ctx context.Context, body *parse.Map, headers creden
 	case c.presented.Master == headers.presented.Master && c.presented.Maintenance == headers.presented.Maintenance:
 		return c, rights, nil
 	}
+	c.presented.Uses.Forget()
 	rights, err = x.server.cfg.Keys.Privileged(ctx, c.presented, ip)
 	return c, rights, err
 }

@@ -9,6 +9,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"regexp"
 	"strings"
 	"sync/atomic"
@@ -81,6 +82,8 @@ type Config struct {
 	Security func(ctx context.Context) SecurityReport
 	// Observe is told of every finished request; nil when nobody listens.
 	Observe func(Observation)
+	// Audit is told of every key that a finished request presented; nil when nobody listens.
+	Audit func(Audit)
 	// Now replaces the clock in tests.
 	Now func() time.Time
 }
@@ -95,6 +98,16 @@ const (
 	OK          State = "ok"
 	Failed      State = "error"
 )
+
+// Audit is one decision about a key that a request presented.
+type Audit struct {
+	auth.Use
+	IP        netip.Addr
+	Method    string // of the protocol
+	Route     string // pattern, as /classes/:class; "" for none
+	Status    int    // of the answer
+	RequestID string
+}
 
 // Observation is told of every finished request, for metrics.
 type Observation struct {
@@ -164,6 +177,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			x.panicked(v)
 		}
 		s.bodies.Add(-x.reserved)
+		for _, use := range x.uses.All {
+			s.cfg.Audit(Audit{Use: use, IP: x.ip, Method: x.observedMethod(), Route: x.route, Status: x.status, RequestID: x.id})
+		}
 		s.cfg.Observe(Observation{Route: x.route, Method: x.observedMethod(), Status: x.status, Duration: s.cfg.Now().Sub(began)})
 	}()
 	s.cors(w, r)
