@@ -61,6 +61,7 @@ type Credential struct {
 	notify    sync.Mutex  // serialises listeners
 	rotating  sync.Mutex  // held while a new value is written
 	lastGood  *remembered // of an earlier process, until the first answer of this one
+	leftOut   []string    // of the latest reading, and why
 
 	keeping sync.Mutex // guards what follows
 	kept    *snapshot  // was saved last

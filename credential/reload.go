@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 )
@@ -64,6 +65,7 @@ type reconfiguration struct {
 	began    instant
 	read     bool
 	incoming []version
+	leftOut  []string
 	payload  Payload // of a verifier without its values
 
 	// What follows from it.
@@ -214,7 +216,7 @@ func (n *reconfiguration) askOnce(trial *Credential) *Error {
 	r := trial.fetch(asking{set: n.to.Set, urgent: true})
 	leave()
 	if r.err == nil {
-		n.incoming, r.err = trial.accept(r.payload, n.now())
+		n.incoming, n.leftOut, r.err = trial.accept(r.payload, n.now())
 	}
 	if r.err != nil {
 		n.counters.failures.Add(1)
@@ -273,7 +275,25 @@ func (r *replacement) decide() error {
 			claims = append(claims, claim{n.Credential, n.next.live})
 		}
 	}
+	err := r.set.claimAll(claims...)
+	if err == nil {
+		return nil
+	}
+	for i := range claims { // what stores tell of the past may be in the way
+		n := r.change(claims[i].Credential)
+		apart, shared := r.set.apart(claim{n.Credential, n.incoming}, claims)
+		if len(shared) > 0 {
+			n.incoming, n.leftOut = apart, append(n.leftOut, shared...)
+			n.next, n.changes = n.succeed(n.incoming, n.at, n.to, n.at.time())
+			claims[i].live = n.next.live
+		}
+	}
 	return r.set.claimAll(claims...)
+}
+
+// change returns what happens to a member that changes.
+func (r *replacement) change(c *Credential) *reconfiguration {
+	return r.changes[slices.IndexFunc(r.changes, func(n *reconfiguration) bool { return n.Credential == c })]
 }
 
 // apply makes one member what was decided. Its lock is held.
@@ -297,7 +317,7 @@ func (n *reconfiguration) apply() {
 		n.resting.Store(false)
 		n.events = append(n.tell(placed, n.changes), Event{Kind: EventWithdrawn, Generation: placed.generation})
 	case n.read:
-		n.events = n.adopt(n.next, n.changes, n.began, n.payload)
+		n.events = append(n.adopt(n.next, n.changes, n.began, n.payload), n.without(n.leftOut)...)
 		if was := n.was.place(); len(n.changes) > 0 || was != n.to.info.place() { // a literal is read anew to see whether it is the same
 			n.events = append(n.events, Event{Kind: EventReplaced, Generation: n.snap.Load().generation})
 		}

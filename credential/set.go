@@ -78,6 +78,32 @@ func (s *Set) claim(c *Credential, live []version) error {
 	return s.claimAll(claim{c, live})
 }
 
+// apart returns the versions that c may accept beside what the other roles hold, after the changes that are under way, and what was
+// left out: what a store tells of values that are not current, and that are current elsewhere, is no reason to refuse the current one.
+func (s *Set) apart(c claim, under []claim) (versions []version, leftOut []string) {
+	if !slices.ContainsFunc(c.live, version.beside) {
+		return c.live, nil
+	}
+	s.mu.Lock()
+	others := slices.DeleteFunc(slices.Clone(s.members), func(m member) bool { return m.cfg().Role == c.cfg().Role })
+	s.mu.Unlock()
+	for i, m := range others {
+		if at := slices.IndexFunc(under, func(o claim) bool { return o.Credential == m.Credential }); at >= 0 {
+			others[i].claims = marks(under[at].live)
+		}
+	}
+	for _, v := range c.live {
+		own := marks([]version{v})
+		at := slices.IndexFunc(others, func(m member) bool { return meet(m.claims, own) })
+		if at >= 0 && v.beside() {
+			leftOut = append(leftOut, leaveOut(v.id, Errorf(Invalid, "equal to the value of %s", others[at].Name())))
+		} else {
+			versions = append(versions, v)
+		}
+	}
+	return versions, leftOut
+}
+
 // holds reports whether c has claimed exactly these versions.
 func (s *Set) holds(c *Credential, live []version) bool {
 	if s == nil {

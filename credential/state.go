@@ -1,6 +1,9 @@
 package credential
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Condition is how far a credential can be trusted: the age of its latest good
 // reading, measured from the moment that reading began.
@@ -83,7 +86,7 @@ func (c *Credential) absorb(began instant, p Payload, err error) (*Error, []Even
 // install puts a good payload in place.
 func (c *Credential) install(began, at instant, p Payload) ([]Event, error) {
 	snap := c.snap.Load()
-	incoming, err := c.accept(p, at)
+	incoming, leftOut, err := c.accept(p, at)
 	if err != nil {
 		return nil, err
 	}
@@ -91,10 +94,30 @@ func (c *Credential) install(began, at instant, p Payload) ([]Event, error) {
 		return nil, Errorf(Unavailable, "an older version than the one known: the source lags")
 	}
 	next, changes := c.succeed(incoming, at, c.terms.Load(), c.replaced)
-	if err := c.cfg().Set.claim(c, next.live); err != nil {
-		return nil, err
+	if err = c.cfg().Set.claim(c, next.live); err != nil {
+		apart, shared := c.cfg().Set.apart(claim{c, incoming}, nil)
+		if len(shared) == 0 {
+			return nil, err
+		}
+		leftOut = append(leftOut, shared...)
+		next, changes = c.succeed(apart, at, c.terms.Load(), c.replaced)
+		if err = c.cfg().Set.claim(c, next.live); err != nil {
+			return nil, err
+		}
 	}
-	return c.adopt(next, changes, began, p), nil
+	return append(c.adopt(next, changes, began, p), c.without(leftOut)...), nil
+}
+
+// without tells what was left out of a reading, when that is news. c.mu is held.
+func (c *Credential) without(leftOut []string) []Event {
+	var events []Event
+	for _, message := range leftOut {
+		if !slices.Contains(c.leftOut, message) {
+			events = append(events, Event{Kind: EventLint, Message: message})
+		}
+	}
+	c.leftOut = leftOut
+	return events
 }
 
 // succeed returns the set that follows what is accepted now. When moved is set, it is the time at which the credential began to

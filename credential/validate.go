@@ -15,9 +15,11 @@ import (
 )
 
 // accept turns a payload into versions, or says why it must not be installed. A
-// payload is accepted or refused as a whole. It consumes the payload: for a
-// verifier, the plain values are gone from it afterwards.
-func (c *Credential) accept(p Payload, at instant) ([]version, error) {
+// payload is accepted or refused as a whole, but for what a store tells of the past and
+// of the future of its one secret: what cannot be used of that is left out, for a reason
+// each, and does not stand in the way of the current value. It consumes the payload: for
+// a verifier, the plain values are gone from it afterwards.
+func (c *Credential) accept(p Payload, at instant) (versions []version, leftOut []string, err error) {
 	scrub()
 	defer func() {
 		if !c.cfg().Present {
@@ -26,17 +28,21 @@ func (c *Credential) accept(p Payload, at instant) ([]version, error) {
 		}
 	}()
 	if err := p.fits(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	marker := c.marker()
-	versions := make([]version, 0, len(p.Versions))
+	versions = make([]version, 0, len(p.Versions))
 	places := make(map[digest]int, len(p.Versions)) // in versions
 	for i := range p.Versions {
 		v, err := c.acceptVersion(&p.Versions[i], at, marker)
-		if err != nil && p.Form != Latest {
-			return nil, Errorf(Invalid, "key %d: %s", i+1, asError(err).Reason)
-		} else if err != nil {
-			return nil, err
+		switch {
+		case err != nil && p.Form != Latest:
+			return nil, nil, Errorf(Invalid, "key %d: %s", i+1, asError(err).Reason)
+		case err != nil && p.Versions[i].aside() && len(p.Versions) > 1:
+			leftOut = append(leftOut, leaveOut(p.Versions[i].ID, err))
+			continue
+		case err != nil:
+			return nil, nil, err
 		}
 		v.form = p.Form
 		earlier, twice := places[v.mark]
@@ -48,12 +54,26 @@ func (c *Credential) accept(p Payload, at instant) ([]version, error) {
 		// The same bytes twice in one payload are one version, and a refusal of them wins.
 		ended := func(v *version) bool { return v.state == Disabled || v.state == Revoked }
 		if before := &versions[earlier]; p.Form == Keyset && !ended(before) && !ended(&v) {
-			return nil, Errorf(Invalid, "key %d: its value is that of an earlier key", i+1)
+			return nil, nil, Errorf(Invalid, "key %d: its value is that of an earlier key", i+1)
 		} else if v.state == Revoked || v.state == Disabled && before.state != Revoked {
 			*before = v
 		}
 	}
-	return versions, nil
+	if len(versions) == 0 {
+		return nil, nil, Errorf(Invalid, "no version that can be used")
+	}
+	return versions, leftOut, nil
+}
+
+// aside reports whether a version stands beside the current one, in a store that has one
+// secret: it was current before, or is to be.
+func (v *Version) aside() bool { return v.State == Previous || v.State == Pending }
+
+func leaveOut(id string, err error) string {
+	if id == "" {
+		id = "that is not current"
+	}
+	return "version " + id + " is left out: " + asError(err).Reason
 }
 
 // fits says what is wrong with the form and the size of a payload.
@@ -61,14 +81,15 @@ func (p Payload) fits() error {
 	if len(p.Versions) == 0 {
 		return Errorf(Invalid, "no version")
 	}
-	total := 0
+	total, current := 0, 0
 	for i := range p.Versions {
 		v := &p.Versions[i]
-		size := v.Value.Len()
-		for _, field := range v.Fields {
-			size += field.Len()
+		size := v.size()
+		total += size
+		if p.Form == Latest && v.aside() {
+			continue // is looked at by itself
 		}
-		if total += size; size > maxValue || total > maxValue && p.Form == Latest {
+		if current += size; size > maxValue || current > maxValue && p.Form == Latest {
 			return Errorf(Invalid, "larger than %d bytes", maxValue)
 		}
 	}
@@ -79,6 +100,15 @@ func (p Payload) fits() error {
 		return Errorf(Invalid, "more than %d keys or %d bytes", maxVersions, maxPayload)
 	}
 	return nil
+}
+
+// size is that of the value and the fields, in bytes.
+func (v *Version) size() int {
+	size := v.Value.Len()
+	for _, field := range v.Fields {
+		size += field.Len()
+	}
+	return size
 }
 
 func (p Payload) wipe() {
@@ -105,6 +135,8 @@ func (c *Credential) acceptVersion(in *Version, at instant, marker marker) (vers
 	}
 	atRest := in.Digest != [32]byte{}
 	switch {
+	case in.size() > maxValue:
+		return version{}, Errorf(Invalid, "larger than %d bytes", maxValue)
 	case atRest && (in.Value.Len() > 0 || len(in.Fields) > 0):
 		return version{}, Errorf(Invalid, "both a value and its digest")
 	case atRest && c.cfg().Present:

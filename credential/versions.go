@@ -40,6 +40,11 @@ func (v *version) known(atRest bool) *digest {
 	return &v.digest
 }
 
+// beside is Version.aside of what was accepted.
+func (v version) beside() bool {
+	return v.form == Latest && (v.state == Previous || v.state == Pending)
+}
+
 // usage outlives the sets that a version is in.
 type usage struct {
 	uses, last  atomic.Uint64 // accepted verifications; Unix seconds of the latest
@@ -256,7 +261,8 @@ func (s *set) leftBehind(next *set, listed []version) []version {
 // The deadline is that of the rotation, not of its discovery: the moment at
 // which the new version was created plus the overlap, so that nodes which notice
 // at different times agree. A store's clock is not believed beyond the skew. A list
-// was rotated when it was stored, whether or not a key is new in it.
+// was rotated when it was stored, whether or not a key is new in it. When another source
+// took over, that ended what had been accepted until then, and nothing else.
 func (s *set) overlap(before roll, out []version, at instant, r rules) []change {
 	rotated := at.time()
 	for _, v := range s.live {
@@ -266,16 +272,17 @@ func (s *set) overlap(before roll, out []version, at instant, r rules) []change 
 			break
 		}
 	}
-	if !r.moved.IsZero() {
-		rotated = r.moved
-	}
-	deadline := rotated.Add(r.overlap)
-	if latest := at.time().Add(r.overlap + skew); deadline.After(latest) {
-		deadline = latest
-	}
+	latest := at.time().Add(r.overlap + skew)
 	var changes []change
 	for i := range out {
 		if out[i].state != Previous || !out[i].until.set {
+			deadline := rotated
+			if known := before.find(&out[i]); !r.moved.IsZero() && known != nil && (known.state == Current || known.state == Previous) {
+				deadline = r.moved
+			}
+			if deadline = deadline.Add(r.overlap); deadline.After(latest) {
+				deadline = latest
+			}
 			out[i] = out[i].become(Previous, at)
 			out[i].until = boundAt(deadline, at)
 		}
