@@ -49,6 +49,10 @@ bin/moto/.installed:
 	bin/moto/bin/pip install --quiet --disable-pip-version-check 'moto[server]==5.2.5'
 	@touch $@
 
+.PHONY: timing
+timing: ## does the time of a verification tell anything (I12); a statistical test, for a quiet machine
+	PARLEY_TEST_TIMING=1 $(GO) test -count 1 -timeout 30m -v -run TestI12 ./credential
+
 .PHONY: faults
 faults: ## the fault matrix and the invariants of the credential engine, into docs/fault-matrix.md
 	$(GO) test -count 1 -run 'TestFault|TestEveryInvariant|TestNumbers|TestI[0-9]' ./credential -update
