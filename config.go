@@ -169,5 +169,8 @@ type Zone = rest.Zone
 // CompilePath compiles the path of a [RateLimit], as Parse Server's option requestPath takes it.
 func CompilePath(pattern string) (*regexp.Regexp, error) { return rest.CompilePath(pattern) }
 
+// MethodsOf makes [RateLimit].Methods of a list of methods; of an empty one it is every method.
+func MethodsOf(methods []string) *regexp.Regexp { return rest.MethodsOf(methods) }
+
 // Always is the condition that holds for every user.
 var Always = user.Always

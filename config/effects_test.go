@@ -239,6 +239,8 @@ func TestBuildNamesEveryProblem(t *testing.T) {
 		{"rateLimit", `{"requestPath":"/a","requestCount":1,"requestTimeWindow":1,"zone":"moon"}`, "rateLimit.zone: must be ip, user, session or global"},
 		{"rateLimit", `{"requestPath":"/a","requestCount":1,"requestTimeWindow":1,"requestMethods":"("}`, "rateLimit.requestMethods: is not a regular expression: "},
 		{"rateLimit", `{"requestPath":"/a","requestCount":1,"requestTimeWindow":1,"requestMethods":5}`, "rateLimit.requestMethods: must be a list of methods or a regular expression"},
+		{"rateLimit", `{"requestPath":"/a","requestCount":1,"requestTimeWindow":1,"requestMethods":[]}`, "rateLimit.requestMethods: must be a list of methods or a regular expression"},
+		{"rateLimit", `{"requestPath":"/a","requestCount":1,"requestTimeWindow":1,"requestMethods":["GET",5]}`, "rateLimit.requestMethods: must be a list of methods or a regular expression"},
 		{"rateLimit", `{"requestPath":"/a","requestCount":1,"requestTimeWindow":1,"redisUrl":"redis://x"}`, "rateLimit.redisUrl: Redis is not used; counters are kept by each server"},
 		{"requestKeywordDenylist", `{}`, "requestKeywordDenylist: must be a list"},
 		{"requestKeywordDenylist", `[{"kee":"a"}]`, "requestKeywordDenylist.kee: unknown option; did you mean key?"},

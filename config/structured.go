@@ -97,11 +97,14 @@ func (b *builder) rateLimit(m map[string]any) parley.RateLimit {
 	case []any:
 		var names []string
 		for _, name := range methods {
-			if s, ok := name.(string); ok {
-				names = append(names, regexp.QuoteMeta(s))
+			if s, _ := name.(string); s != "" {
+				names = append(names, s)
 			}
 		}
-		l.Methods = regexp.MustCompile("(?i)^(?:" + strings.Join(names, "|") + ")$")
+		if len(names) != len(methods) || len(names) == 0 { // of no method it would limit nothing
+			b.problem("rateLimit.requestMethods", "must be a list of methods or a regular expression")
+		}
+		l.Methods = parley.MethodsOf(names)
 	default:
 		b.problem("rateLimit.requestMethods", "must be a list of methods or a regular expression")
 	}

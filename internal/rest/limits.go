@@ -205,7 +205,7 @@ func (l *limiter) apply(r *request) (left int, ends time.Time, err error) {
 	return left, ends, &rateLimited{message: message, after: max(ends.Sub(l.now()), time.Second)}
 }
 
-// MethodsOf compiles a list of methods.
+// MethodsOf compiles a list of methods; nil, which is every method, of an empty one.
 func MethodsOf(methods []string) *regexp.Regexp {
 	if len(methods) == 0 {
 		return nil
