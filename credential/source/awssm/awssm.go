@@ -13,7 +13,6 @@
 package awssm
 
 import (
-	"regexp"
 	"strconv"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -22,6 +21,7 @@ import (
 
 	"github.com/parley-backend/parley/credential"
 	"github.com/parley-backend/parley/credential/source/internal/awsapi"
+	"github.com/parley-backend/parley/credential/source/internal/pattern"
 )
 
 // Opener returns the opener of awssm://name. The sources that it opens share one client for each
@@ -43,10 +43,10 @@ func Opener() credential.Opener {
 
 // What AWS takes for names. A parameter's ARN has no version at its end: that is an option.
 var (
-	secretName    = regexp.MustCompile(`^([A-Za-z0-9/_+=.@-]+|arn:[A-Za-z0-9/_+=.@:-]+)$`)
-	parameterName = regexp.MustCompile(`^(/?[A-Za-z0-9_.-]+|(/[A-Za-z0-9_.-]+)+|arn:([A-Za-z0-9-]*:){4}[A-Za-z0-9/_.-]+)$`)
-	labelName     = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,256}$`)
-	notLabel      = regexp.MustCompile(`^([0-9].*|(?i:aws|ssm).*)$`) // of a parameter
+	secretName    = pattern.New(`^([A-Za-z0-9/_+=.@-]+|arn:[A-Za-z0-9/_+=.@:-]+)$`)
+	parameterName = pattern.New(`^(/?[A-Za-z0-9_.-]+|(/[A-Za-z0-9_.-]+)+|arn:([A-Za-z0-9-]*:){4}[A-Za-z0-9/_.-]+)$`)
+	labelName     = pattern.New(`^[A-Za-z0-9_.-]{1,256}$`)
+	notLabel      = pattern.New(`^([0-9].*|(?i:aws|ssm).*)$`) // of a parameter
 )
 
 func openSecret(pool *awsapi.Pool[*secretsmanager.Client], ref credential.Reference) (credential.Source, error) {

@@ -8,7 +8,6 @@
 package azkv
 
 import (
-	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/parley-backend/parley/credential"
 	"github.com/parley-backend/parley/credential/source/internal/origin"
+	"github.com/parley-backend/parley/credential/source/internal/pattern"
 )
 
 // Options are for who already has a login, and for tests. The zero value is right for
@@ -54,9 +54,9 @@ type pool struct {
 }
 
 var (
-	vaultPattern   = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{1,22}[A-Za-z0-9]$`)
-	secretPattern  = regexp.MustCompile(`^/[A-Za-z0-9-]{1,127}$`)
-	versionPattern = regexp.MustCompile(`^[A-Za-z0-9]{1,64}$`)
+	vaultPattern   = pattern.New(`^[A-Za-z][A-Za-z0-9-]{1,22}[A-Za-z0-9]$`)
+	secretPattern  = pattern.New(`^/[A-Za-z0-9-]{1,127}$`)
+	versionPattern = pattern.New(`^[A-Za-z0-9]{1,64}$`)
 )
 
 func (p *pool) open(ref credential.Reference) (credential.Source, error) {

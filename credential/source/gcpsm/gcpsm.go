@@ -12,13 +12,13 @@ package gcpsm
 import (
 	"net/url"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"sync"
 	"time"
 
 	"github.com/parley-backend/parley/credential"
 	"github.com/parley-backend/parley/credential/source/internal/origin"
+	"github.com/parley-backend/parley/credential/source/internal/pattern"
 )
 
 const (
@@ -53,9 +53,9 @@ type pool struct {
 type place struct{ endpoint, credentialsFile, caFile, allowHTTP string }
 
 var (
-	projectPattern  = regexp.MustCompile(`^[a-z0-9][a-z0-9.:-]{0,127}$`)
-	secretPattern   = regexp.MustCompile(`^/[A-Za-z0-9_-]{1,255}$`)
-	locationPattern = regexp.MustCompile(`^[a-z0-9-]{1,63}$`)
+	projectPattern  = pattern.New(`^[a-z0-9][a-z0-9.:-]{0,127}$`)
+	secretPattern   = pattern.New(`^/[A-Za-z0-9_-]{1,255}$`)
+	locationPattern = pattern.New(`^[a-z0-9-]{1,63}$`)
 )
 
 func (p *pool) open(ref credential.Reference) (credential.Source, error) {
