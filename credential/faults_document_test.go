@@ -91,9 +91,9 @@ func testFunctions(t *testing.T) map[string][]string {
 		if err != nil {
 			return err
 		}
-		dir := filepath.ToSlash(strings.TrimPrefix(filepath.Dir(path), "../"))
-		found[dir] = append(found[dir], testNames(parsed)...)
-		return nil
+		dir, err := filepath.Rel("..", filepath.Dir(path))
+		found[filepath.ToSlash(dir)] = append(found[filepath.ToSlash(dir)], testNames(parsed)...)
+		return err
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -37,9 +37,10 @@ type Reference struct {
 type ReferenceOptions struct {
 	TTL, MinTTL, MaxTTL, StaleMax, NegativeTTL, Overlap, Timeout *time.Duration
 
-	Startup *Startup
-	Trim    *Trim
-	Format  string // raw, json, lines, keyset; "" if not given
+	Startup   *Startup
+	OnMissing *OnMissing
+	Trim      *Trim
+	Format    string // raw, json, lines, keyset; "" if not given
 }
 
 // Apply sets the options that were given.
@@ -62,6 +63,9 @@ func (o ReferenceOptions) Apply(cfg *Config) {
 	set(&cfg.FetchTimeout, o.Timeout)
 	if o.Startup != nil {
 		cfg.Startup = *o.Startup
+	}
+	if o.OnMissing != nil {
+		cfg.OnMissing = *o.OnMissing
 	}
 	if o.Trim != nil {
 		cfg.Trim = *o.Trim
@@ -203,6 +207,14 @@ var engineOptions = map[string]func(*ReferenceOptions, string) bool{
 		policy := Startup(max(i, 0))
 		o.Startup = &policy
 		return i >= 0
+	},
+	"on_missing": func(o *ReferenceOptions, text string) bool {
+		reaction := Retain
+		if text == "drop" {
+			reaction = Drop
+		}
+		o.OnMissing = &reaction
+		return text == "retain" || text == "drop"
 	},
 	"trim": func(o *ReferenceOptions, text string) bool {
 		trim := TrimNewline

@@ -28,9 +28,9 @@ func TestParseReference(t *testing.T) {
 			Options: map[string]string{"version": "3"}, Engine: credential.ReferenceOptions{TTL: ptr(time.Minute)}}},
 		{"https://store.example:8443/v1/key#/data/value", credential.Reference{Scheme: "https", Authority: "store.example:8443", Path: "/v1/key", Field: "/data/value"}},
 		{"static:any ?thing#at all:%zz", credential.Reference{Scheme: "static", Value: credential.NewSecret("any ?thing#at all:%zz")}},
-		{"cred:master?ttl=90&min_ttl=1s&max_ttl=1h&stale_max=0&neg_ttl=5s&overlap=1h30m&timeout=3s&startup=lazy&trim=none&format=raw", credential.Reference{Scheme: "cred", Opaque: "master",
+		{"cred:master?ttl=90&min_ttl=1s&max_ttl=1h&stale_max=0&neg_ttl=5s&overlap=1h30m&timeout=3s&startup=lazy&on_missing=retain&trim=none&format=raw", credential.Reference{Scheme: "cred", Opaque: "master",
 			Engine: credential.ReferenceOptions{TTL: ptr(90 * time.Second), MinTTL: ptr(time.Second), MaxTTL: ptr(time.Hour), StaleMax: ptr(time.Duration(0)), NegativeTTL: ptr(5 * time.Second),
-				Overlap: ptr(90 * time.Minute), Timeout: ptr(3 * time.Second), Startup: ptr(credential.Lazy), Trim: ptr(credential.TrimNone), Format: "raw"}}},
+				Overlap: ptr(90 * time.Minute), Timeout: ptr(3 * time.Second), Startup: ptr(credential.Lazy), OnMissing: ptr(credential.Retain), Trim: ptr(credential.TrimNone), Format: "raw"}}},
 	} {
 		got, err := credential.ParseReference(test.text)
 		if err != nil {
@@ -57,6 +57,7 @@ func TestParseReferenceRefuses(t *testing.T) {
 		{"env:secret?ttl=-1m", `credential: config: reference env: option "ttl" has a value that is not understood`},
 		{"env:secret?ttl=soon", `credential: config: reference env: option "ttl" has a value that is not understood`},
 		{"env:secret?startup=never", `credential: config: reference env: option "startup" has a value that is not understood`},
+		{"env:secret?on_missing=revoke", `credential: config: reference env: option "on_missing" has a value that is not understood`},
 		{"env:secret?trim=all", `credential: config: reference env: option "trim" has a value that is not understood`},
 		{"env:secret?format=yaml", `credential: config: reference env: option "format" has a value that is not understood`},
 		{"env:secret?ttl=%zz", "credential: config: reference env: the options are wrongly escaped"},
@@ -127,14 +128,14 @@ func TestConfigure(t *testing.T) {
 }
 
 func TestApply(t *testing.T) {
-	ref, err := credential.ParseReference("env:X?ttl=0&overlap=0&stale_max=2h&timeout=1s&startup=degraded&trim=none")
+	ref, err := credential.ParseReference("env:X?ttl=0&overlap=0&stale_max=2h&timeout=1s&startup=degraded&on_missing=drop&trim=none")
 	if err != nil {
 		t.Fatal(err)
 	}
 	cfg := credential.Config{MinTTL: time.Second}
 	ref.Engine.Apply(&cfg)
 	want := credential.Config{TTL: credential.None, Overlap: credential.None, StaleMax: 2 * time.Hour, FetchTimeout: time.Second, MinTTL: time.Second,
-		Startup: credential.Degraded, Trim: credential.TrimNone}
+		Startup: credential.Degraded, OnMissing: credential.Drop, Trim: credential.TrimNone}
 	if diff := cmp.Diff(want, cfg, sameSecret); diff != "" {
 		t.Errorf("Apply (-want +got):\n%s", diff)
 	}
