@@ -98,8 +98,10 @@ func (v *Values) Build(log *slog.Logger) (*Built, error) {
 	registry := Sources()
 	built.natsOptions = b.nats(registry) // before what may be kept there
 	built.installKey = b.installKey(registry)
-	built.nats.configured = len(built.natsOptions.servers) > 0 || built.natsOptions.jetStream
-	registry["nats-kv"] = natskv.Opener(built.nats.connect)
+	registry["nats-kv"] = natskv.Opener(nil) // says what is missing
+	if len(built.natsOptions.servers) > 0 {
+		registry["nats-kv"] = natskv.Opener(built.nats.connect)
+	}
 	built.wrapKey = b.wrapKey(registry)
 	b.keys(c, registry)
 	b.network(c)

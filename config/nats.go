@@ -13,7 +13,6 @@ import (
 	"net"
 	"net/url"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -26,18 +25,17 @@ import (
 
 // natsOptions are what the options nats and node say.
 type natsOptions struct {
-	servers   []string
-	login     *credential.Config // Name, Source and Present are set
-	client    tlsFiles
-	prefix    string
-	node      string
-	jetStream bool
-	cluster   natsbus.ClusterConfig // without its password
-	routes    tlsFiles
+	servers []string
+	login   *credential.Config // Name, Source and Present are set
+	client  tlsFiles
+	prefix  string
+	node    string
+	cluster natsbus.ClusterConfig // without its password
+	routes  tlsFiles
 }
 
 // embedded reports whether this process runs a NATS server of its own.
-func (o *natsOptions) embedded() bool { return o.cluster.Listen != "" || o.jetStream }
+func (o *natsOptions) embedded() bool { return o.cluster.Listen != "" }
 
 // tlsFiles name files in PEM. They are read at each handshake, so that a certificate is replaced by replacing its files.
 type tlsFiles struct{ ca, cert, key string }
@@ -45,7 +43,7 @@ type tlsFiles struct{ ca, cert, key string }
 func (b *builder) nats(registry credential.Registry) natsOptions {
 	v := b.v
 	o := natsOptions{
-		servers: v.List("nats.servers"), prefix: v.String("nats.prefix"), node: v.String("node"), jetStream: v.Bool("nats.jetStream"),
+		servers: v.List("nats.servers"), prefix: v.String("nats.prefix"), node: v.String("node"),
 		client: tlsFiles{v.String("nats.caFile"), v.String("nats.certFile"), v.String("nats.keyFile")},
 		routes: tlsFiles{v.String("nats.cluster.caFile"), v.String("nats.cluster.certFile"), v.String("nats.cluster.keyFile")},
 	}
@@ -68,7 +66,7 @@ func (b *builder) nats(registry credential.Registry) natsOptions {
 		}
 	}
 	if len(o.servers) > 0 && o.embedded() {
-		b.problem("nats.servers", "stands for a NATS of its own; nats.cluster and nats.jetStream are for the one that runs in this process")
+		b.problem("nats.servers", "stands for a NATS of its own; nats.cluster is for those that run in the servers themselves")
 	}
 	for _, f := range []struct {
 		option string
@@ -91,10 +89,9 @@ func (b *builder) nats(registry credential.Registry) natsOptions {
 
 // natsLink is the connection that references to nats-kv share. It is there from Build on, and connected from OpenNATS on.
 type natsLink struct {
-	mu         sync.Mutex
-	configured bool
-	conn       *nats.Conn
-	of         *natsLink // another one that stands for it
+	mu   sync.Mutex
+	conn *nats.Conn
+	of   *natsLink // another one that stands for it
 }
 
 func (l *natsLink) connect(context.Context) (*nats.Conn, error) {
@@ -103,8 +100,6 @@ func (l *natsLink) connect(context.Context) (*nats.Conn, error) {
 	switch {
 	case l.of != nil:
 		return l.of.connect(context.Background())
-	case !l.configured:
-		return nil, credential.Errorf(credential.Misconfigured, "there is no NATS to read it from: set nats.servers or nats.jetStream")
 	case l.conn == nil:
 		return nil, credential.Errorf(credential.Unavailable, "the connection to NATS is not open")
 	}
@@ -178,19 +173,17 @@ func (n *NATS) open(ctx context.Context, b *Built, log *slog.Logger) (err error)
 		}
 		conn = n.conn.NATS()
 	}
-	n.link.set(conn)
-	b.Config.Node, b.Config.Presented = node, n.set
-	if len(o.servers) == 0 && o.cluster.Listen == "" {
-		return nil // nobody else is there
-	}
 	if n.bus, err = natsbus.New(conn, natsbus.Config{Node: node, Prefix: o.prefix, Log: log}); err != nil {
 		return Problem{"nats.prefix", err.Error()}
 	}
-	b.Config.Bus = n.bus
+	if n.conn != nil {
+		n.link.set(conn)
+	}
+	b.Config.Bus, b.Config.Node, b.Config.Presented = n.bus, node, n.set
 	return nil
 }
 
-// look is OpenNATS for a check: it connects to a NATS outside, and starts none inside, whose references are not read then.
+// look is OpenNATS for a check: it connects to a NATS outside, and starts none inside.
 func (b *Built) look(ctx context.Context) (*NATS, error) {
 	log := slog.New(slog.DiscardHandler)
 	if !b.natsOptions.embedded() {
@@ -198,12 +191,6 @@ func (b *Built) look(ctx context.Context) (*NATS, error) {
 	}
 	if _, err := b.natsOptions.routes.mutual(); err != nil {
 		return nil, Problem{"nats.cluster.certFile", err.Error()}
-	}
-	for name, cfg := range b.Config.Credentials {
-		if cfg.Source.Info().Scheme == "nats-kv" {
-			cfg.Startup = credential.Lazy
-			b.Config.Credentials[name] = cfg
-		}
 	}
 	return nil, nil
 }
@@ -232,19 +219,14 @@ func (n *NATS) login(ctx context.Context, b *Built, log *slog.Logger) (*credenti
 func (n *NATS) serve(ctx context.Context, b *Built, node string, log *slog.Logger) (err error) {
 	o := &b.natsOptions
 	cfg := natsbus.ServerConfig{ServerName: node, Log: log}
-	if o.jetStream {
-		cfg.StoreDir = filepath.Join(b.dataDir, "nats")
+	cluster := o.cluster
+	cfg.Cluster = &cluster
+	cluster.User = "parley"
+	if cluster.Password, err = b.routePassword(); err != nil {
+		return err
 	}
-	if o.cluster.Listen != "" {
-		cluster := o.cluster
-		cfg.Cluster = &cluster
-		cluster.User = "parley"
-		if cluster.Password, err = b.routePassword(); err != nil {
-			return err
-		}
-		if cluster.TLS, err = o.routes.mutual(); err != nil {
-			return Problem{"nats.cluster.certFile", err.Error()}
-		}
+	if cluster.TLS, err = o.routes.mutual(); err != nil {
+		return Problem{"nats.cluster.certFile", err.Error()}
 	}
 	if n.server, err = natsbus.NewServer(cfg); err != nil {
 		return Problem{"nats.cluster", err.Error()}

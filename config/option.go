@@ -69,7 +69,6 @@ var ownOptions = []Option{
 	{Name: "nats.certFile", Env: "PARLEY_NATS_CERT_FILE", Kind: String, Doc: "Certificate in PEM that those servers are shown; read anew for each connection"},
 	{Name: "nats.keyFile", Env: "PARLEY_NATS_KEY_FILE", Kind: String, Doc: "Private key of that certificate"},
 	{Name: "nats.prefix", Env: "PARLEY_NATS_PREFIX", Kind: String, Default: "parley", Doc: "First part of all subjects; applications that share a NATS account need different ones"},
-	{Name: "nats.jetStream", Env: "PARLEY_NATS_JETSTREAM", Kind: Bool, Default: "false", Doc: "Run a NATS server with JetStream inside the process, for nats-kv references; its files are in nats in dataDir"},
 	{Name: "nats.cluster", Env: "PARLEY_NATS_CLUSTER", Kind: Group, Doc: "Run a NATS server inside the process that is one of a cluster: several servers without a NATS of your own"},
 	{Name: "nats.cluster.listen", Env: "PARLEY_NATS_CLUSTER_LISTEN", Kind: String, Doc: "Address at which the other servers connect, as 10.0.0.1:6222"},
 	{Name: "nats.cluster.routes", Env: "PARLEY_NATS_CLUSTER_ROUTES", Kind: List, Doc: "Addresses of other servers; one that can be reached suffices, it tells of the rest"},

@@ -51,7 +51,7 @@ func open(ref credential.Reference, connect func(context.Context) (*nats.Conn, e
 	case hasDomain && !domainPattern.MatchString(s.domain):
 		return nil, wrong("option domain is not the name of a domain")
 	case connect == nil:
-		return nil, wrong("there is no NATS to read it from: set nats.servers or nats.jetStream")
+		return nil, wrong("there is no NATS to read it from: set nats.servers")
 	}
 	var err error
 	if s.decoder, err = ref.Decoder(); err != nil {
