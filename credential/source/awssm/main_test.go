@@ -3,13 +3,13 @@ package awssm_test
 import (
 	"errors"
 	"fmt"
-	"os"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
 	"github.com/parley-backend/parley/credential"
+	"github.com/parley-backend/parley/credential/credentialtest"
 	"github.com/parley-backend/parley/credential/source/internal/awstest"
 )
 
@@ -20,8 +20,7 @@ const (
 )
 
 func TestMain(m *testing.M) {
-	if os.Getenv("PARLEY_TEST_SERVE_SECRET") != "" {
-		serveSecret()
+	if credentialtest.Elsewhere(elsewhere, false) {
 		return
 	}
 	awstest.Isolate()

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -20,8 +19,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if os.Getenv(serving) != "" {
-		serveSecret()
+	if credentialtest.Elsewhere(elsewhere, true) {
 		return
 	}
 	goleak.VerifyTestMain(m)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -20,11 +19,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if os.Getenv(serving) != "" {
-		serveSecret()
+	if credentialtest.Elsewhere(elsewhere, false) {
 		return
 	}
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"), goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop"))
+	goleak.VerifyTestMain(m)
 }
 
 const (

@@ -54,7 +54,6 @@ type reading struct {
 // revoked for good. A secret that does not exist is Missing.
 func (s *source) Fetch(ctx context.Context) (credential.Payload, error) {
 	payload, err := s.fetch(ctx)
-	s.client.origin.Rest()
 	s.mu.Lock()
 	s.missing = errors.Is(err, credential.Missing)
 	if errors.Is(err, credential.Denied) {

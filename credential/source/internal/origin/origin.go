@@ -130,16 +130,6 @@ func (o *Origin) Do(ctx context.Context, r Request) (Answer, error) {
 	return Answer{Status: response.StatusCode, Header: response.Header, Body: body}, nil
 }
 
-// Rest closes the connections that are not in use: their buffers hold what came over them
-// last. Call it when nothing more is to be asked for a while.
-func (o *Origin) Rest() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.client != nil {
-		o.client.CloseIdleConnections()
-	}
-}
-
 // read reads into one buffer of the right size: growing one leaves copies behind.
 func (o *Origin) read(response *http.Response, limit int) ([]byte, error) {
 	size := limit
@@ -217,9 +207,6 @@ func (o *Origin) ready() (*http.Client, error) {
 		}
 		config.Certificates = []tls.Certificate{pair}
 	}
-	if o.client != nil {
-		o.client.CloseIdleConnections()
-	}
 	o.client, o.files = &http.Client{Transport: o.transport(config), CheckRedirect: o.redirect}, sum
 	return o.client, nil
 }
@@ -230,8 +217,7 @@ func (o *Origin) transport(trust *tls.Config) *http.Transport {
 		TLSClientConfig:        trust,
 		DisableCompression:     true, // nothing to inflate, so nothing that inflates without end
 		MaxResponseHeaderBytes: 64 << 10,
-		IdleConnTimeout:        30 * time.Second,
-		MaxIdleConnsPerHost:    4,
+		DisableKeepAlives:      true, // the buffers of an idle connection hold what came over it last
 		ForceAttemptHTTP2:      true,
 	}
 	if o.cfg.Scheme == "https" {
