@@ -72,11 +72,16 @@ func (c *keysCommand) run(env environment, command string) error {
 func (c *keysStatus) run(env environment) error {
 	var answer struct {
 		Results []keyStatus `json:"results"`
+		Nodes   *keyNodes   `json:"nodes"`
 	}
 	if done, err := c.call(env, http.MethodGet, "/keys", nil, &answer); done || err != nil {
 		return err
 	}
-	return printKeys(env.out, answer.Results)
+	if err := printKeys(env.out, answer.Results); err != nil || answer.Nodes == nil {
+		return err
+	}
+	_, err := fmt.Fprintf(env.out, "other servers heard lately: %d\n", answer.Nodes.Known)
+	return err
 }
 
 func (c *keysRefresh) run(env environment) error {
@@ -110,12 +115,23 @@ func (c *keysRotate) run(env environment) error {
 
 func (c *keysRevoke) run(env environment) error {
 	body := map[string]string{"version": c.Version}
-	var answer keyStatus
+	var answer struct {
+		Nodes *keyNodes `json:"nodes"`
+	}
 	if done, err := c.call(env, http.MethodPost, "/keys/"+url.PathEscape(c.Name)+"/revoke", body, &answer); done || err != nil {
 		return err
 	}
 	fmt.Fprintf(env.out, "%s: version %s is revoked\n", c.Name, c.Version)
+	if answer.Nodes != nil {
+		fmt.Fprintf(env.out, "confirmed by %d of the %d other servers heard lately\n", answer.Nodes.Confirmed, answer.Nodes.Known)
+	}
 	return nil
+}
+
+// keyNodes are the other servers in an answer, of a server that is one of several.
+type keyNodes struct {
+	Confirmed int `json:"confirmed"`
+	Known     int `json:"known"`
 }
 
 // keyStatus is what is shown of a credential.Status.

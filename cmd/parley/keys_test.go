@@ -65,3 +65,31 @@ func TestKeysTrustsNoAnswer(t *testing.T) {
 		h.Close()
 	}
 }
+
+// Of a server that is one of several, parley keys tells how many others there are, and how many have confirmed a revocation.
+func TestKeysTellsOfOtherServers(t *testing.T) {
+	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer := `{"results":[{"name":"masterKey","condition":"fresh","source":{"scheme":"x"}}],"nodes":{"known":2}}`
+		if r.URL.Path == "/keys/masterKey/revoke" {
+			answer = `{"name":"masterKey","condition":"fresh","nodes":{"confirmed":1,"known":2}}`
+		}
+		w.Write([]byte(answer))
+	}))
+	defer h.Close()
+	file := filepath.Join(t.TempDir(), "key")
+	write(t, file, masterKey)
+	for _, test := range []struct {
+		command []string
+		want    string
+	}{
+		{[]string{"status"}, "KEY        CONDITION  SOURCE  VERSION  STATE  ACCEPTED UNTIL  LAST USED  USES\n" +
+			"masterKey  fresh      x       -        -      -               -          -\nother servers heard lately: 2\n"},
+		{[]string{"revoke", "masterKey", "fp-1"}, "masterKey: version fp-1 is revoked\nconfirmed by 1 of the 2 other servers heard lately\n"},
+	} {
+		var out, errs bytes.Buffer
+		args := append(append([]string{"keys"}, test.command...), "--url="+h.URL, "--appId=app", "--master-key-file="+file)
+		if err := run(t.Context(), args, nil, &out, &errs); err != nil || out.String() != test.want {
+			t.Errorf("keys %v = %s%v, want %s", test.command, out.String(), err, test.want)
+		}
+	}
+}
