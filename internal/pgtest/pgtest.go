@@ -11,6 +11,7 @@ package pgtest
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -20,6 +21,8 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -43,6 +46,8 @@ type Options struct {
 	Settings map[string]string
 	// Own: the test stops or restarts the server, or wants it for itself.
 	Own bool
+	// connections is max_connections of a server of one's own.
+	connections int
 }
 
 // Server is a PostgreSQL server.
@@ -63,48 +68,118 @@ type process struct {
 // when the test ends.
 func Start(t testing.TB, o Options) *Server {
 	t.Helper()
+	s, err := launch(o)
+	t.Cleanup(func() {
+		if err := s.end(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s.usable(t, err)
+}
+
+// errNone says that there is no PostgreSQL.
+var errNone = errors.New("no PostgreSQL is installed (Debian: apt-get install postgresql), and " + Variable + " names none that this test may use")
+
+// usable returns the server if there is one.
+func (s *Server) usable(t testing.TB, err error) *Server {
+	t.Helper()
+	switch {
+	case errors.Is(err, errNone):
+		t.Skip(err)
+	case err != nil:
+		t.Fatal(err)
+	}
+	return s
+}
+
+// shared is the server of all tests of a package.
+var shared struct {
+	once   sync.Once
+	server *Server
+	err    error
+}
+
+// Shared returns a server that is started for the first test which asks, and serves all tests of the package. Its TestMain is
+// func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }.
+func Shared(t testing.TB) *Server {
+	t.Helper()
+	shared.once.Do(func() { shared.server, shared.err = launch(Options{connections: 200}) })
+	return shared.server.usable(t, shared.err)
+}
+
+// Main runs the tests of a package and ends the server of [Shared].
+func Main(m *testing.M) int {
+	code := m.Run()
+	if err := shared.server.end(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return max(code, 1)
+	}
+	return code
+}
+
+// schemas counts those of Schema.
+var schemas atomic.Int64
+
+// Schema makes an empty schema, which ends with the test, and returns the URI of the superuser with it as the search path.
+func (s *Server) Schema(t testing.TB) string {
+	t.Helper()
+	name := fmt.Sprintf("test_%d_%d", os.Getpid(), schemas.Add(1))
+	s.Exec(t, "CREATE SCHEMA "+name)
+	t.Cleanup(func() { s.Exec(t, "DROP SCHEMA "+name+" CASCADE") })
+	uri := s.admin
+	query := uri.Query()
+	query.Set("search_path", name)
+	uri.RawQuery = query.Encode()
+	return uri.String()
+}
+
+// launch starts a server; the caller ends it, also after an error.
+func launch(o Options) (*Server, error) {
 	if text := os.Getenv(Variable); text != "" && !o.Own && o.Auth == "" && len(o.Settings) == 0 {
 		admin, err := url.Parse(text)
 		if err != nil || admin.Host == "" || admin.User == nil {
-			t.Fatalf("%s is not a URI such as postgres://user:password@host:port/database", Variable)
+			return nil, fmt.Errorf("%s is not a URI such as postgres://user:password@host:port/database", Variable)
 		}
-		return &Server{admin: *admin}
+		return &Server{admin: *admin}, nil
 	}
 	initdb, postgres := find("initdb"), find("postgres")
 	if initdb == "" || postgres == "" {
-		t.Skipf("no PostgreSQL is installed (Debian: apt-get install postgresql), and %s names none that this test may use", Variable)
+		return nil, errNone
 	}
 	folder, err := os.MkdirTemp("", "parley-postgres-") // not t.TempDir: another user must get there
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	p := &process{postgres: postgres, folder: folder}
 	s := &Server{own: p, admin: url.URL{Scheme: "postgres", Path: "/postgres", RawQuery: "sslmode=disable"}}
-	t.Cleanup(func() {
-		if err := p.stop(syscall.SIGQUIT); err != nil {
-			t.Errorf("PostgreSQL did not end: %v", err)
-		}
-		if err := os.RemoveAll(folder); err != nil {
-			t.Errorf("removing the data of PostgreSQL: %v", err)
-		}
-	})
 	password := rand.Text()
 	if err := p.initialize(initdb, password, o); err != nil {
-		t.Fatalf("no database was made: %v", err)
+		return s, fmt.Errorf("no database was made: %w", err)
 	}
 	s.admin.User = url.UserPassword("postgres", password)
 	for try := 1; ; try++ {
 		if p.port, err = freePort(); err != nil {
-			t.Fatal(err)
+			return s, err
 		}
 		s.admin.Host = fmt.Sprintf("127.0.0.1:%d", p.port)
 		if err = s.start(); err == nil {
-			return s
+			return s, nil
 		}
 		if try == 3 { // the port may have been taken meanwhile
-			t.Fatalf("PostgreSQL did not start: %v", err)
+			return s, fmt.Errorf("PostgreSQL did not start: %w", err)
 		}
 	}
+}
+
+// end stops a server of one's own and removes its data.
+func (s *Server) end() error {
+	if s == nil || s.own == nil {
+		return nil
+	}
+	if err := s.own.stop(syscall.SIGQUIT); err != nil {
+		return fmt.Errorf("PostgreSQL did not end: %w", err)
+	}
+	return os.RemoveAll(s.own.folder)
 }
 
 // find returns where a program of PostgreSQL is, the newest one; "" if it is nowhere.
@@ -154,6 +229,9 @@ func (p *process) initialize(initdb, password string, o Options) error {
 		return err
 	}
 	settings := "listen_addresses = '127.0.0.1'\nunix_socket_directories = ''\nfsync = off\nsynchronous_commit = off\nfull_page_writes = off\n"
+	if o.connections > 0 {
+		settings += fmt.Sprintf("max_connections = %d\n", o.connections)
+	}
 	for name, value := range o.Settings {
 		settings += name + " = '" + strings.ReplaceAll(value, "'", "''") + "'\n"
 	}
