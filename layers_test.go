@@ -15,9 +15,9 @@ const module = "github.com/parley-backend/parley"
 // layers are the packages of this module from the bottom up: a package imports only what stands in a layer below its own.
 // A new package gets a place here before it gets a file.
 var layers = [][]string{
-	{"parse", "credential", "pubsub", "internal/pgtest"},
+	{"parse", "credential", "pubsub", "internal/pgtest", "wasmcloud/wrpc"},
 	{
-		"schema", "credential/source/static", "credential/source/env", "credential/source/file", "credential/source/exec", "credential/source/internal/origin", "credential/source/internal/pattern", "credential/source/internal/awsapi", "credential/source/internal/awstest", "credential/disk",
+		"schema", "credential/source/static", "credential/source/env", "credential/source/file", "credential/source/exec", "credential/source/internal/origin", "credential/source/internal/awsapi", "credential/source/internal/awstest", "credential/disk",
 		"credential/broadcast", "credential/presenter/postgres", "credential/presenter/awsauth", "credential/presenter/oauth", "credential/presenter/tlscert", "credential/presenter/smtpauth",
 		"pubsub/pubsubtest", "natsconn",
 	},
@@ -27,7 +27,7 @@ var layers = [][]string{
 	},
 	{"query/querytest", "storage"},
 	{"storage/memory", "storage/sqlgen", "internal/auth", "internal/cache"},
-	{"storage/storagetest", "storage/sqlite", "internal/access", "internal/schemas", "internal/keysapi"},
+	{"storage/storagetest", "storage/sqlite", "storage/postgres", "internal/access", "internal/schemas", "internal/keysapi"},
 	{"internal/object"},
 	{"internal/role", "internal/installation"},
 	{"internal/session"},

@@ -96,6 +96,10 @@ type Capabilities struct {
 	Transactions bool
 	// Shared: other processes may write to the same database.
 	Shared bool
+	// NoNUL: strings with the character U+0000 are refused as Unsupported.
+	NoNUL bool
+	// OldestDate, if not 0: dates before it are refused as Unsupported.
+	OldestDate parse.Date
 }
 
 // Kind classes an error of an adapter. The list is closed.

@@ -18,13 +18,15 @@ func (l *Layout) CreateTable() string {
 				b.WriteString(", ")
 			}
 			b.WriteString(definition)
-			if c.Field == "objectId" {
-				b.WriteString(" NOT NULL PRIMARY KEY")
-			}
 		}
+		behind, _ := l.Dialect.Key(l.Class.Name, c.Field)
+		b.WriteString(behind)
 	}
 	if l.extra != nil {
-		b.WriteString(", " + l.extra.Name() + " " + l.Dialect.ColumnTypes(l.extra.Type)[0])
+		b.WriteString(", " + l.definitions(l.extra)[0])
+	}
+	if _, behind := l.Dialect.Key(l.Class.Name, ""); behind != "" {
+		b.WriteString(", " + behind)
 	}
 	b.WriteString(")" + l.Dialect.TableOptions())
 	return b.String()
@@ -35,12 +37,15 @@ func (l *Layout) AddColumn(c *Column) []string {
 	definitions := l.definitions(c)
 	for i := range definitions {
 		definitions[i] = "ALTER TABLE " + l.Table + " ADD COLUMN " + definitions[i]
+		if behind, _ := l.Dialect.Key(l.Class.Name, c.Field); schema.IsJoin(l.Class.Name) || c.Field == "objectId" {
+			definitions[i] += behind
+		}
 	}
 	return definitions
 }
 
 func (l *Layout) definitions(c *Column) []string {
-	types := l.Dialect.ColumnTypes(c.Type)
+	types := l.Dialect.ColumnTypes(c.Field, c.Type)
 	definitions := make([]string, len(types))
 	for i, t := range types {
 		definitions[i] = c.Names[i] + " " + t
@@ -57,8 +62,18 @@ type Index struct {
 	// Fields, possibly dotted.
 	Fields []string
 	Unique bool
-	// Create is the statement that makes it.
+	// On is the table and what of it: ON table (columns).
+	On string
+	// Create is the statement that makes it under its SQLName.
 	Create string
+}
+
+func (ix *Index) finish() {
+	verb := "CREATE INDEX IF NOT EXISTS "
+	if ix.Unique {
+		verb = "CREATE UNIQUE INDEX IF NOT EXISTS "
+	}
+	ix.Create = verb + ix.SQLName + ix.On
 }
 
 // Indexes returns the indexes that the class should have besides the one on objectId, by name: unique ones, those that
@@ -104,7 +119,7 @@ func (l *Layout) UniqueIndex(u schema.UniqueIndex) (Index, bool) {
 		} else if ok {
 			expression = l.Dialect.Member(c.Name(), strings.Split(path, ".")...)
 		} else if _, internal := schema.InternalField(l.Class.Name, root); internal && l.extra != nil {
-			expression = l.Dialect.Member(l.extra.Name(), append([]string{root}, strings.Split(path, ".")...)...)
+			expression = l.Dialect.Member(l.extra.Name(), append([]string{l.Dialect.ExtraKey(root)}, strings.Split(path, ".")...)...)
 		}
 		if expression == "" {
 			return Index{}, false
@@ -112,25 +127,21 @@ func (l *Layout) UniqueIndex(u schema.UniqueIndex) (Index, bool) {
 		parts = append(parts, expression)
 	}
 	ix := Index{Name: u.Name, SQLName: l.Dialect.IndexName(l.Class.Name, u.Name), Fields: u.Fields, Unique: true}
-	ix.Create = "CREATE UNIQUE INDEX IF NOT EXISTS " + ix.SQLName + " ON " + l.Table + " (" + strings.Join(parts, ", ") + ")"
+	ix.On = " ON " + l.Table + " (" + strings.Join(parts, ", ") + ")"
+	ix.finish()
 	return ix, true
 }
 
 func (l *Layout) appendIndex(list []Index, name string, fields []schema.IndexField) []Index {
 	ix := Index{Name: name, SQLName: l.Dialect.IndexName(l.Class.Name, name)}
-	var parts []string
+	var parts []IndexPart
 	tie := true
 	for _, f := range fields {
 		c, ok := l.Column(f.Field)
 		if !ok || f.Kind == "text" || !isScalar(c.Type) && c.Type != schema.GeoPoint && c.Type != schema.File {
 			return list
 		}
-		for _, column := range c.Names {
-			if f.Kind == "-1" {
-				column += " DESC"
-			}
-			parts = append(parts, column)
-		}
+		parts = append(parts, IndexPart{c, f.Kind == "-1"})
 		ix.Fields = append(ix.Fields, f.Field)
 		tie = tie && c.Type != schema.GeoPoint && f.Field != "objectId"
 	}
@@ -139,8 +150,48 @@ func (l *Layout) appendIndex(list []Index, name string, fields []schema.IndexFie
 	}
 	if tie { // ties are ordered by objectId: with it in the index there is nothing left to sort
 		id, _ := l.Column("objectId")
-		parts = append(parts, id.Name())
+		parts = append(parts, IndexPart{Column: id})
 	}
-	ix.Create = "CREATE INDEX IF NOT EXISTS " + ix.SQLName + " ON " + l.Table + " (" + strings.Join(parts, ", ") + ")"
+	on := l.Dialect.IndexOn(parts)
+	if on == "" {
+		return list
+	}
+	ix.On = " ON " + l.Table + " " + on
+	ix.finish()
 	return append(list, ix)
+}
+
+// Merge returns the given class with what others added to the stored one since base, as it was when this process last read or saved
+// it, and the fields that are to be dropped. Nil stands for no base.
+func Merge(stored, given, base *schema.Class) (*schema.Class, []string) {
+	merged := given.Clone()
+	var gone []string
+	for name, f := range stored.Fields {
+		if _, kept := given.Fields[name]; kept {
+			continue
+		}
+		known := base != nil
+		if known {
+			_, known = base.Fields[name]
+		}
+		if known {
+			gone = append(gone, name)
+		} else {
+			merged.Fields[name] = f
+		}
+	}
+	for name, ix := range stored.Indexes {
+		if _, kept := given.Indexes[name]; kept {
+			continue
+		}
+		if base != nil && base.Indexes[name] != nil {
+			continue
+		}
+		if merged.Indexes == nil {
+			merged.Indexes = map[string]schema.Index{}
+		}
+		merged.Indexes[name] = ix
+	}
+	slices.Sort(gone)
+	return merged, gone
 }

@@ -51,13 +51,7 @@ func (b *builder) place(column *Column, c *query.Constraint) error {
 }
 
 func (b *builder) box(column *Column, box query.Box) {
-	b.text("(" + column.Names[0] + " BETWEEN ")
-	b.param(box.SouthWest.Latitude)
-	b.text(" AND ")
-	b.param(box.NorthEast.Latitude)
-	b.text(" AND " + column.Names[1] + " BETWEEN ")
-	b.param(box.SouthWest.Longitude)
-	b.text(" AND ")
-	b.param(box.NorthEast.Longitude)
-	b.text(")")
+	south, north := b.argument(box.SouthWest.Latitude), b.argument(box.NorthEast.Latitude)
+	west, east := b.argument(box.SouthWest.Longitude), b.argument(box.NorthEast.Longitude)
+	b.sql = b.layout.Dialect.AppendBox(b.sql, column, south, north, west, east)
 }

@@ -62,7 +62,7 @@ func NewLayout(d Dialect, class *schema.Class) *Layout {
 		l.index[name] = i
 		l.Columns = append(l.Columns, Column{Field: name, Type: f.Type, Target: f.TargetClass, Names: d.Columns(class.Name, name, f.Type)})
 	}
-	if extra := d.Extra(); extra != "" {
+	if extra := d.Extra(class.Name); extra != "" {
 		l.extra = &Column{Type: schema.Object, Names: []string{extra}}
 	}
 	l.finish()

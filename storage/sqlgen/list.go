@@ -16,7 +16,7 @@ func (b *builder) in(column *Column, c *query.Constraint) error {
 	if !isScalar(column.Type) {
 		return b.inTest(column, c, values)
 	}
-	list, null := listOf(column, values)
+	list, null := b.layout.listOf(column, values)
 	if null {
 		b.text("(" + column.Name() + " IS NULL OR ")
 	}
@@ -29,12 +29,7 @@ func (b *builder) in(column *Column, c *query.Constraint) error {
 
 // notIn is the exact opposite of in.
 func (b *builder) notIn(column *Column, c *query.Constraint) error {
-	b.text("(")
-	if err := b.in(column, c); err != nil {
-		return err
-	}
-	b.text(") IS NOT TRUE")
-	return nil
+	return b.opposite(func() error { return b.in(column, c) })
 }
 
 // inTest admits a missing field before the test is asked: most objects are public, and so have no _rperm.
@@ -52,10 +47,9 @@ func (b *builder) inTest(column *Column, c *query.Constraint, values []any) erro
 	return b.test(column, &query.Constraint{Key: c.Key, Op: query.In, Arg: values})
 }
 
-// listOf returns the values that a column can have, as a JSON array of what the column holds, and whether null is among them.
-func listOf(column *Column, values []any) (list List, null bool) {
-	text := make([]byte, 0, 2+16*len(values))
-	text = append(text, '[')
+// listOf returns the values that a column can have, as one argument, and whether null is among them.
+func (l *Layout) listOf(column *Column, values []any) (list any, null bool) {
+	args := make([]any, 0, len(values))
 	for _, v := range values {
 		if v == nil {
 			null = true
@@ -64,17 +58,9 @@ func listOf(column *Column, values []any) (list List, null bool) {
 		if o, ok := v.(*parse.Object); ok {
 			v = o.Pointer()
 		}
-		arg, ok := scalar(column, v)
-		if !ok {
-			continue
+		if arg, ok := l.scalar(column, v); ok {
+			args = append(args, arg)
 		}
-		if len(text) > 1 {
-			text = append(text, ',')
-		}
-		if n, ok := arg.(int64); ok {
-			arg = float64(n)
-		}
-		text = parse.AppendJSON(text, arg)
 	}
-	return List(append(text, ']')), null
+	return l.Dialect.List(column, args), null
 }

@@ -13,6 +13,12 @@ func (b *builder) order(q *query.Find) error {
 	if _, pinned := query.PinnedID(q.Where); pinned {
 		return nil
 	}
+	start, args := len(b.sql), len(b.args)
+	defer func() {
+		if b.sort { // the order is not the database's
+			b.sql, b.args = b.sql[:start], b.args[:args]
+		}
+	}()
 	b.text(" ORDER BY ")
 	if near := nearOf(q); near != nil {
 		if column, ok := b.layout.Column(near.Key); ok && column.Type == schema.GeoPoint {
@@ -33,8 +39,8 @@ func (b *builder) order(q *query.Find) error {
 		}
 	}
 	id, _ := b.layout.Column("objectId")
-	b.text(id.Name())
-	b.sql = b.layout.Dialect.AppendOrder(b.sql, false)
+	b.text(b.layout.Dialect.Ordered(id))
+	b.sql = b.layout.Dialect.AppendOrder(b.sql, id, false)
 	return nil
 }
 
@@ -45,9 +51,18 @@ func (b *builder) keyOfNear(near *query.Constraint) error {
 	if !ok {
 		return nil
 	}
-	b.sql = b.layout.Dialect.AppendKey(b.sql, column, b.argument(&Key{Column: column, Score: near}))
+	b.keyFunction(&Key{Column: column, Score: near})
 	b.text(", ")
 	return nil
+}
+
+// keyFunction appends a sort key that the adapter computes.
+func (b *builder) keyFunction(k *Key) {
+	if !b.layout.Dialect.Asks() {
+		b.sort = true
+		return
+	}
+	b.sql = b.layout.Dialect.AppendKey(b.sql, k.Column, b.argument(k))
 }
 
 // key appends one sort key with a comma after it; done says that it was objectId, behind which nothing counts.
@@ -66,11 +81,11 @@ func (b *builder) key(q *query.Find, o query.Order) (done bool, err error) {
 	case !ok: // equal for all objects
 		return false, nil
 	case !dotted && (isScalar(column.Type) || column.Type == schema.File):
-		b.text(column.Name())
+		b.text(b.layout.Dialect.Ordered(column))
 	default:
-		b.sql = b.layout.Dialect.AppendKey(b.sql, column, b.argument(&Key{Column: column, Order: o}))
+		b.keyFunction(&Key{Column: column, Order: o})
 	}
-	b.sql = b.layout.Dialect.AppendOrder(b.sql, o.Descending)
+	b.sql = b.layout.Dialect.AppendOrder(b.sql, column, o.Descending)
 	if o.Key == "objectId" {
 		return true, nil
 	}
@@ -101,10 +116,10 @@ func (b *builder) score(q *query.Find) error {
 			b.text(" + ")
 		}
 		found = true
-		b.sql = b.layout.Dialect.AppendKey(b.sql, column, b.argument(&Key{Column: column, Order: query.Order{Key: query.ScoreKey}, Score: c}))
+		b.keyFunction(&Key{Column: column, Order: query.Order{Key: query.ScoreKey}, Score: c})
 	}
 	if found {
-		b.sql = b.layout.Dialect.AppendOrder(b.sql, true)
+		b.sql = b.layout.Dialect.AppendOrder(b.sql, nil, true)
 		b.text(", ")
 	}
 	return nil

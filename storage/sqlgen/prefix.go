@@ -23,10 +23,14 @@ func (b *builder) pattern(column *Column, c *query.Constraint) error {
 	if column.Type != schema.String || prefix == "" {
 		return b.test(column, c)
 	}
-	b.text("(" + column.Name() + " >= ")
+	if _, ok := b.layout.Dialect.Argument(column, prefix); !ok {
+		return b.test(column, c)
+	}
+	name := b.layout.Dialect.Ordered(column)
+	b.text("(" + name + " >= ")
 	b.param(prefix)
 	if end := after(prefix); end != "" {
-		b.text(" AND " + column.Name() + " < ")
+		b.text(" AND " + name + " < ")
 		b.param(end)
 	}
 	if !exact {

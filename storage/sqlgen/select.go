@@ -11,6 +11,37 @@ import (
 // Select returns the statement that finds the objects of q: where, order with objectId as the last key, skip, limit,
 // and of the fields those that q.Keys ask for.
 func (l *Layout) Select(q *query.Find) (*Statement, error) {
+	st, err := l.selects(q)
+	if err != nil || !st.Filter && !st.Sort || q.Keys == nil {
+		return st, err
+	}
+	// The adapter needs to see what the conditions and the sort keys are about.
+	wide := *q
+	wide.Keys = append(keysOf(q), q.Keys...)
+	keep := st.Keep
+	if st, err = l.selects(&wide); err != nil {
+		return nil, err
+	}
+	st.Keep = keep
+	return st, nil
+}
+
+// keysOf returns the names that the conditions and the sort keys of a query are about.
+func keysOf(q *query.Find) []string {
+	keys := []string{}
+	query.Walk(q.Where, func(n query.Node) bool {
+		if c, ok := n.(*query.Constraint); ok {
+			keys = append(keys, c.Key)
+		}
+		return true
+	})
+	for _, o := range q.Order {
+		keys = append(keys, o.Key)
+	}
+	return keys
+}
+
+func (l *Layout) selects(q *query.Find) (*Statement, error) {
 	b := newBuilder(l)
 	b.text("SELECT ")
 	b.columns(q)
@@ -22,7 +53,7 @@ func (l *Layout) Select(q *query.Find) (*Statement, error) {
 	if err := b.order(q); err != nil {
 		return nil, err
 	}
-	if _, pinned := query.PinnedID(q.Where); !pinned || q.Skip > 0 || q.Limit == 0 { // else there is at most one
+	if _, pinned := query.PinnedID(q.Where); !b.filter && !b.sort && (!pinned || q.Skip > 0 || q.Limit == 0) { // else there is at most one
 		b.window(q.Skip, q.Limit)
 	}
 	return b.statement(), nil
@@ -67,10 +98,24 @@ func (l *Layout) narrow(q *query.Find, radians float64) (*query.Find, bool) {
 	return &narrow, true
 }
 
-// Count returns the statement that counts the objects that match.
+// Count returns the statement that counts the objects that match. If it has to be filtered, it yields the objects in place of their number.
 func (l *Layout) Count(where query.Node) (*Statement, error) {
 	b := newBuilder(l)
 	b.text("SELECT count(*) FROM ")
+	b.text(l.Table)
+	if err := b.where(where); err != nil {
+		return nil, err
+	}
+	if !b.filter {
+		return b.statement(), nil
+	}
+	// The objects have to be read, as far as the conditions are about them.
+	q := &query.Find{Where: where}
+	q.Keys = keysOf(q)
+	b = newBuilder(l)
+	b.text("SELECT ")
+	b.columns(q)
+	b.text(" FROM ")
 	b.text(l.Table)
 	if err := b.where(where); err != nil {
 		return nil, err
@@ -85,6 +130,8 @@ type builder struct {
 	args   []any
 	cols   []*Column
 	keep   func(field string) bool
+	// negative is set in what is negated an odd number of times; filter and sort become those of the statement.
+	negative, filter, sort bool
 }
 
 func newBuilder(l *Layout) *builder {
@@ -92,7 +139,7 @@ func newBuilder(l *Layout) *builder {
 }
 
 func (b *builder) statement() *Statement {
-	return &Statement{SQL: string(b.sql), Args: b.args, Columns: b.cols, Keep: b.keep}
+	return &Statement{SQL: string(b.sql), Args: b.args, Layout: b.layout, Columns: b.cols, Keep: b.keep, Filter: b.filter, Sort: b.sort}
 }
 
 func (b *builder) text(s string) { b.sql = append(b.sql, s...) }
@@ -139,19 +186,14 @@ func wanted(keys []string, field string) bool {
 	return false
 }
 
-// window appends LIMIT and OFFSET; they are parameters, so that a page is not another shape. SQLite would plan a statement
-// anew whenever a bare parameter of LIMIT is bound, even to the same value; a sum it does not look into.
+// window appends LIMIT and OFFSET; they are parameters, so that a page is not another shape.
 func (b *builder) window(skip, limit int) {
 	if limit < 0 && skip <= 0 {
 		return
 	}
-	b.text(" LIMIT ")
-	b.param(int64(limit))
-	b.text(" + 0")
+	b.sql = b.layout.Dialect.AppendLimit(b.sql, b.argument(b.layout.Dialect.Limit(limit)))
 	if skip > 0 {
-		b.text(" OFFSET ")
-		b.param(int64(skip))
-		b.text(" + 0")
+		b.sql = b.layout.Dialect.AppendOffset(b.sql, b.argument(int64(skip)))
 	}
 }
 
@@ -194,6 +236,15 @@ func replaceNear(where query.Node, old, with *query.Constraint) query.Node {
 		return copied
 	}
 	return where
+}
+
+// scalar returns the argument that a column is compared with, and whether it can hold the value at all.
+func (l *Layout) scalar(c *Column, v any) (any, bool) {
+	arg, ok := scalar(c, v)
+	if !ok {
+		return nil, false
+	}
+	return l.Dialect.Argument(c, arg)
 }
 
 // scalar returns the argument that a column of a type is compared with, and whether the value is of that type at all.

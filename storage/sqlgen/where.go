@@ -48,11 +48,11 @@ func (b *builder) node(n query.Node) error {
 			b.text("TRUE")
 			return nil
 		}
-		if err := b.group(n, " OR "); err != nil {
-			return err
-		}
+		b.negative = !b.negative
+		err := b.group(n, " OR ")
+		b.negative = !b.negative
 		b.text(" IS NOT TRUE")
-		return nil
+		return err
 	case *query.Constraint:
 		return b.constraint(n)
 	}
@@ -158,24 +158,17 @@ func (b *builder) equal(column *Column, c *query.Constraint) error {
 	switch arg := c.Arg.(type) {
 	case parse.GeoPoint:
 		if column.Type == schema.GeoPoint {
-			b.text("(" + column.Names[0] + " = ")
-			b.param(arg.Latitude)
-			b.text(" AND " + column.Names[1] + " = ")
-			b.param(arg.Longitude)
-			b.text(")")
+			latitude, longitude := b.argument(arg.Latitude), b.argument(arg.Longitude)
+			b.sql = b.layout.Dialect.AppendPlace(b.sql, column, latitude, longitude)
 			return nil
 		}
 	case parse.File:
 		if column.Type == schema.File {
-			b.text(column.Name() + " = ")
-			b.param(arg.Name)
-			return nil
+			return b.equals(column, arg.Name)
 		}
 	case parse.Bytes:
 		if column.Type == schema.Bytes {
-			b.text(column.Name() + " = ")
-			b.param([]byte(arg))
-			return nil
+			return b.equals(column, []byte(arg))
 		}
 	}
 	if !isScalar(column.Type) {
@@ -183,6 +176,16 @@ func (b *builder) equal(column *Column, c *query.Constraint) error {
 	}
 	arg, ok := scalar(column, c.Arg)
 	if !ok {
+		b.text("FALSE")
+		return nil
+	}
+	return b.equals(column, arg)
+}
+
+// equals appends the condition that a column holds a value.
+func (b *builder) equals(column *Column, v any) error {
+	arg, ok := b.layout.Dialect.Argument(column, v)
+	if !ok { // nor does any object
 		b.text("FALSE")
 		return nil
 	}
@@ -198,7 +201,7 @@ func (b *builder) notEqual(column *Column, c *query.Constraint) error {
 			b.text(column.Name() + " IS NOT NULL")
 			return nil
 		}
-		arg, ok := scalar(column, c.Arg)
+		arg, ok := b.layout.scalar(column, c.Arg)
 		if !ok {
 			b.text("TRUE")
 			return nil
@@ -212,12 +215,17 @@ func (b *builder) notEqual(column *Column, c *query.Constraint) error {
 
 // negated appends the opposite of a constraint.
 func (b *builder) negated(c *query.Constraint) error {
+	return b.opposite(func() error { return b.constraint(c) })
+}
+
+// opposite appends a condition that holds where another does not.
+func (b *builder) opposite(condition func() error) error {
 	b.text("(")
-	if err := b.constraint(c); err != nil {
-		return err
-	}
+	b.negative = !b.negative
+	err := condition()
+	b.negative = !b.negative
 	b.text(") IS NOT TRUE")
-	return nil
+	return err
 }
 
 // compare appends a range operator. Values of another type than the operand are neither less nor greater.
@@ -227,7 +235,7 @@ func (b *builder) compare(column *Column, c *query.Constraint, operator string) 
 	default:
 		return b.test(column, c)
 	}
-	arg, ok := scalar(column, c.Arg)
+	arg, ok := b.layout.scalar(column, c.Arg)
 	if !ok {
 		if c.Arg == nil {
 			return b.test(column, c)
@@ -239,7 +247,7 @@ func (b *builder) compare(column *Column, c *query.Constraint, operator string) 
 		b.text("FALSE")
 		return nil
 	}
-	b.text(column.Name() + operator)
+	b.text(b.layout.Dialect.Ordered(column) + operator)
 	b.param(arg)
 	return nil
 }
@@ -261,14 +269,19 @@ func zeroOf(t schema.Type) any {
 // extra appends the condition on a field that has no column.
 func (b *builder) extra(c *query.Constraint, field string) error {
 	extra := b.layout.Extra()
-	if extra == nil {
+	if extra == nil || b.layout.Dialect.ExtraKey(field) == "" {
 		return b.missing(c)
 	}
 	// The id that an authentication provider knows a user by is looked up at every login: it has an index.
 	if id, ok := c.Arg.(string); ok && c.Op == query.Eq && c.Key == field+".id" && strings.HasPrefix(field, schema.AuthDataPrefix) {
-		if member := b.layout.Dialect.Member(extra.Name(), field, "id"); member != "" {
+		if member := b.layout.Dialect.Member(extra.Name(), b.layout.Dialect.ExtraKey(field), "id"); member != "" {
+			arg, ok := b.layout.Dialect.Argument(extra, id)
+			if !ok {
+				b.text("FALSE")
+				return nil
+			}
 			b.text(member + " = ")
-			b.param(id)
+			b.param(arg)
 			return nil
 		}
 	}

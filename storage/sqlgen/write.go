@@ -1,6 +1,7 @@
 package sqlgen
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/parley-backend/parley/parse"
@@ -54,6 +55,7 @@ func (l *Layout) insertText(o *parse.Object, set uint64, withExtra bool, params 
 	b := newBuilder(l)
 	b.text("INSERT INTO " + l.Table + " (")
 	comma := ""
+	var columns []*Column // of the parameters
 	for i := range l.Columns {
 		if o.Get(l.Columns[i].Field) == nil {
 			continue
@@ -61,17 +63,19 @@ func (l *Layout) insertText(o *parse.Object, set uint64, withExtra bool, params 
 		for _, name := range l.Columns[i].Names {
 			b.text(comma + name)
 			comma = ", "
+			columns = append(columns, &l.Columns[i])
 		}
 	}
 	if withExtra {
 		b.text(comma + l.extra.Name())
+		columns = append(columns, l.extra)
 	}
 	b.text(") VALUES (")
 	for i := range params {
 		if i > 0 {
 			b.text(", ")
 		}
-		b.sql = l.Dialect.AppendParam(b.sql, i+1)
+		b.sql = l.Dialect.AppendValue(b.sql, columns[i], string(l.Dialect.AppendParam(nil, i+1)))
 	}
 	b.text(")")
 	text := string(b.sql)
@@ -89,7 +93,11 @@ func (l *Layout) ExtraOf(fields *parse.Map) (any, error) {
 		if v != nil && l.Has(name) {
 			continue
 		}
-		if l.extra == nil {
+		if v == nil && !l.Dialect.Nulls() {
+			continue
+		}
+		key := l.Dialect.ExtraKey(name)
+		if l.extra == nil || key == "" {
 			if v != nil {
 				return nil, fmt.Errorf("class %s has no field %s", l.Class.Name, name)
 			}
@@ -98,12 +106,12 @@ func (l *Layout) ExtraOf(fields *parse.Map) (any, error) {
 		if extra == nil {
 			extra = parse.NewMap()
 		}
-		extra.Set(name, v)
+		extra.Set(key, v)
 	}
 	if extra == nil {
 		return nil, nil
 	}
-	return string(parse.AppendJSON(nil, extra)), nil
+	return l.argument(l.extra, string(parse.AppendJSON(nil, extra)))
 }
 
 // Direct returns the statement that changes all objects that match and returns them, or nil when the new values depend on
@@ -113,10 +121,8 @@ func (l *Layout) Direct(where query.Node, changes *parse.Map) (*Statement, error
 		return nil, nil
 	}
 	for key, v := range changes.All() {
-		if _, isOp := v.(parse.Op); isOp || v == nil || !l.Has(key) {
-			if _, isDelete := v.(parse.Delete); !isDelete || !l.Has(key) {
-				return nil, nil
-			}
+		if !l.direct(key, v) {
+			return nil, nil
 		}
 	}
 	b := newBuilder(l)
@@ -126,7 +132,7 @@ func (l *Layout) Direct(where query.Node, changes *parse.Map) (*Statement, error
 	if err := b.set(changes); err != nil {
 		return nil, err
 	}
-	if l.extra != nil {
+	if l.extra != nil && l.Dialect.Nulls() {
 		params := make([]string, 0, changes.Len())
 		for i := range l.Columns { // in one order, whatever that of the changes
 			if changes.Has(l.Columns[i].Field) {
@@ -139,9 +145,31 @@ func (l *Layout) Direct(where query.Node, changes *parse.Map) (*Statement, error
 	if err := b.where(where); err != nil {
 		return nil, err
 	}
+	if b.filter {
+		return nil, nil
+	}
 	b.text(" RETURNING ")
 	b.columns(nil)
 	return b.statement(), nil
+}
+
+// direct tells whether a change of a field can be said without looking at the object.
+func (l *Layout) direct(field string, v any) bool {
+	column, ok := l.Column(field)
+	if !ok {
+		return false
+	}
+	switch v.(type) {
+	case nil:
+		return !l.Dialect.Nulls()
+	case parse.Delete:
+		return true
+	case parse.Increment:
+		return column.Type == schema.Number && len(l.Dialect.AppendSum(nil, column.Name(), "")) > 0
+	case parse.Op:
+		return false
+	}
+	return true
 }
 
 // Replace returns the statement that gives fields of one object, which are named, their values in fields, or none.
@@ -163,7 +191,7 @@ func (l *Layout) Replace(id string, names []string, fields *parse.Map) (*Stateme
 	if err := b.set(changed); err != nil {
 		return nil, err
 	}
-	if l.extra != nil {
+	if l.extra != nil && (l.Dialect.Nulls() || changed.Len() < len(names)) {
 		if changed.Len() > 0 {
 			b.text(", ")
 		}
@@ -171,6 +199,9 @@ func (l *Layout) Replace(id string, names []string, fields *parse.Map) (*Stateme
 		b.param(extra)
 	}
 	column, _ := l.Column("objectId")
+	if bytes.HasSuffix(b.sql, []byte(" SET ")) { // nulls that are not kept
+		b.text(column.Name() + " = " + column.Name())
+	}
 	b.text(" WHERE " + column.Name() + " = ")
 	b.param(id)
 	return b.statement(), nil
@@ -183,6 +214,15 @@ func (b *builder) set(changes *parse.Map) error {
 		c := &b.layout.Columns[i]
 		v, ok := changes.Lookup(c.Field)
 		if !ok {
+			continue
+		}
+		if inc, ok := v.(parse.Increment); ok {
+			if !first {
+				b.text(", ")
+			}
+			first = false
+			b.text(c.Name() + " = ")
+			b.sql = b.layout.Dialect.AppendSum(b.sql, c.Name(), b.argument(inc.Amount))
 			continue
 		}
 		args := make([]any, len(c.Names)) // all nil: no value
@@ -198,19 +238,20 @@ func (b *builder) set(changes *parse.Map) error {
 			}
 			first = false
 			b.text(name + " = ")
-			b.param(args[j])
+			b.sql = b.layout.Dialect.AppendValue(b.sql, c, b.argument(args[j]))
 		}
 	}
 	return nil
 }
 
-// Delete returns the statement that removes the objects that match, at most limit of them unless it is negative.
+// Delete returns the statement that removes the objects that match, at most limit of them unless it is negative. If it has to be
+// filtered it must not be run: see [Layout.ForUpdate].
 func (l *Layout) Delete(where query.Node, limit int) (*Statement, error) {
 	b := newBuilder(l)
 	b.text("DELETE FROM ")
 	b.text(l.Table)
 	_, pinned := query.PinnedID(where)
-	if limit < 0 || pinned && limit > 0 {
+	if limit < 0 || pinned && limit > 0 { // of an object that is named there is one
 		if err := b.where(where); err != nil {
 			return nil, err
 		}
@@ -221,7 +262,7 @@ func (l *Layout) Delete(where query.Node, limit int) (*Statement, error) {
 		return nil, err
 	}
 	b.window(0, limit)
-	b.text(")")
+	b.text(l.Dialect.Lock() + ")")
 	return b.statement(), nil
 }
 
@@ -235,39 +276,44 @@ func (l *Layout) ForUpdate(where query.Node, limit int) (*Statement, error) {
 	if err := b.where(where); err != nil {
 		return nil, err
 	}
-	if _, pinned := query.PinnedID(where); !pinned {
+	if _, pinned := query.PinnedID(where); !pinned && !b.filter {
 		b.window(0, limit)
 	}
+	b.text(l.Dialect.Lock())
 	return b.statement(), nil
 }
 
 // appendValue appends what the columns of a field hold for a value that is not nil.
 func (l *Layout) appendValue(dst []any, c *Column, v any) ([]any, error) {
+	var arg any
 	switch c.Type {
 	case schema.Object, schema.Array:
-		return append(dst, string(parse.AppendJSON(nil, v))), nil
+		arg = string(parse.AppendJSON(nil, v))
 	case schema.GeoPoint:
 		if g, ok := v.(parse.GeoPoint); ok {
-			return append(dst, g.Latitude, g.Longitude), nil
+			if len(c.Names) == 2 {
+				return append(dst, g.Latitude, g.Longitude), nil
+			}
+			arg = g
 		}
 	case schema.File:
 		if f, ok := v.(parse.File); ok {
-			return append(dst, f.Name), nil
+			arg = f.Name
 		}
 	case schema.Bytes:
 		if b, ok := v.(parse.Bytes); ok {
-			return append(dst, []byte(b)), nil
+			arg = []byte(b)
 		}
 	case schema.Polygon:
 		if p, ok := v.(parse.Polygon); ok {
-			return append(dst, string(parse.AppendJSON(nil, p))), nil
+			arg = p
 		}
 	case schema.Pointer:
 		if o, ok := v.(*parse.Object); ok {
 			v = o.Pointer()
 		}
-		if arg, ok := scalar(c, v); ok {
-			return append(dst, arg), nil
+		if id, ok := scalar(c, v); ok {
+			arg = id
 		}
 	case schema.Number:
 		if f, ok := v.(float64); ok && !parse.Finite(f) {
@@ -275,9 +321,33 @@ func (l *Layout) appendValue(dst []any, c *Column, v any) ([]any, error) {
 		}
 		fallthrough
 	default:
-		if arg, ok := scalar(c, v); ok {
-			return append(dst, arg), nil
+		if s, ok := scalar(c, v); ok {
+			arg = s
 		}
 	}
-	return nil, fmt.Errorf("field %s of class %s is of type %s and cannot hold a %T", c.Field, l.Class.Name, c.Type, v)
+	if arg == nil {
+		return nil, fmt.Errorf("field %s of class %s is of type %s and cannot hold a %T", c.Field, l.Class.Name, c.Type, v)
+	}
+	arg, err := l.argument(c, arg)
+	return append(dst, arg), err
+}
+
+// argument is Dialect.Argument for what is to be stored.
+func (l *Layout) argument(c *Column, v any) (any, error) {
+	arg, ok := l.Dialect.Argument(c, v)
+	if !ok {
+		field := c.Field
+		if c == l.extra {
+			field = "authData"
+		}
+		return nil, &UnstorableError{Class: l.Class.Name, Field: field}
+	}
+	return arg, nil
+}
+
+// UnstorableError says that the database has no way to hold the value of a field.
+type UnstorableError struct{ Class, Field string }
+
+func (e *UnstorableError) Error() string {
+	return fmt.Sprintf("the value of field %s of class %s cannot be stored", e.Field, e.Class)
 }

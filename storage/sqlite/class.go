@@ -75,7 +75,7 @@ func (db *DB) saveClass(c *conn, class, base *schema.Class) (*schema.Class, erro
 	}
 	var gone []string
 	if stored != nil {
-		class, gone = merge(stored, class, base)
+		class, gone = sqlgen.Merge(stored, class, base)
 	}
 	for _, name := range gone {
 		if err := db.dropField(c, stored, name); err != nil {
@@ -119,40 +119,6 @@ func (c *conn) storedClass(name string) (class *schema.Class, err error) {
 		return false, nil
 	})
 	return class, err
-}
-
-// merge returns the given class with what others added to the stored one since base, and the fields that are to be dropped.
-func merge(stored, given, base *schema.Class) (*schema.Class, []string) {
-	merged := given.Clone()
-	var gone []string
-	for name, f := range stored.Fields {
-		if _, kept := given.Fields[name]; kept {
-			continue
-		}
-		known := base != nil
-		if known {
-			_, known = base.Fields[name]
-		}
-		if known {
-			gone = append(gone, name)
-		} else {
-			merged.Fields[name] = f
-		}
-	}
-	for name, ix := range stored.Indexes {
-		if _, kept := given.Indexes[name]; kept {
-			continue
-		}
-		if base != nil && base.Indexes[name] != nil {
-			continue
-		}
-		if merged.Indexes == nil {
-			merged.Indexes = map[string]schema.Index{}
-		}
-		merged.Indexes[name] = ix
-	}
-	slices.Sort(gone)
-	return merged, gone
 }
 
 // dropField removes a field with its values; of a Relation its members.

@@ -13,6 +13,7 @@ import (
 	"github.com/parley-backend/parley/query"
 	"github.com/parley-backend/parley/schema"
 	"github.com/parley-backend/parley/storage"
+	"github.com/parley-backend/parley/storage/storagetest"
 )
 
 // indexesOf returns the statements of the indexes of a table, as SQLite has them.
@@ -188,7 +189,7 @@ func TestNearGrows(t *testing.T) {
 				&query.Constraint{Key: "score", Op: query.Ne, Arg: 1.0},
 				&query.Constraint{Key: "place", Op: query.Near, Arg: &query.NearSphere{Point: parse.GeoPoint{Latitude: 0.01, Longitude: 179.98}, MaxRadians: reach}},
 			}, Limit: limit, Skip: 2}
-			want, err := reference(objects, q)
+			want, err := storagetest.Reference(objects, q)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -9,6 +9,7 @@ import (
 	"github.com/parley-backend/parley/parse"
 	"github.com/parley-backend/parley/query"
 	"github.com/parley-backend/parley/schema"
+	"github.com/parley-backend/parley/storage"
 )
 
 var fidelityTests = []test{
@@ -54,6 +55,9 @@ var fidelityTests = []test{
 	{"Objects", func(s *suite) {
 		m := parse.NewMap
 		odd := m("", 1.0, " ", 2.0, "é", 3.0, `"`, 4.0, `\`, 5.0, "'", 6.0, "__proto__", 7.0, "constructor", 8.0, "0", 9.0, "😀", 10.0, "\x00", 11.0, "a b", 12.0, "_id", 13.0, "objectId", 14.0, "length", 15.0)
+		if s.Capabilities().NoNUL {
+			odd.Delete("\x00")
+		}
 		typed := m()
 		for i, v := range typedValues() {
 			typed.Set(fmt.Sprint("v", i), v)
@@ -68,10 +72,49 @@ func typedValues() []any {
 		sample(schema.Field{Type: schema.Polygon}), parse.NewMap("__type", "Unknown", "a", 1.0), parse.NewObject("Other", "objectId", "x", "createdAt", parse.Date(5), "n", 1.0))
 }
 
+// storable returns the values that the database can hold.
+func (s *suite) storable(values []any) []any {
+	can := s.Capabilities()
+	var list []any
+	for _, v := range values {
+		if d, ok := v.(parse.Date); ok && can.OldestDate != 0 && d < can.OldestDate || can.NoNUL && strings.Contains(string(parse.Marshal(v)), `\u0000`) {
+			continue
+		}
+		list = append(list, v)
+	}
+	return list
+}
+
+// refuses checks that what the database cannot hold is Unsupported, changes nothing and is not found, and returns the rest.
+func (s *suite) refuses(class *schema.Class, values []any) []any {
+	s.Helper()
+	rest := s.storable(values)
+	for _, v := range values {
+		if len(s.storable(list(v))) > 0 {
+			continue
+		}
+		what := string(parse.Marshal(v))
+		s.wantKind("Create(v = "+what+")", s.Create(s.ctx, class, object(class, "c"), object(class, "bad", "v", v)), storage.Unsupported)
+		s.wantIDs("Find after a Create that was refused", s.find(class, nil))
+		before := s.create(class, "u", "v", rest[0])
+		_, err := s.Update(s.ctx, class, nil, parse.NewMap("v", v), -1)
+		s.wantKind("Update(v = "+what+")", err, storage.Unsupported)
+		s.wantObject(class, before)
+		s.wantIDs("Find(v = "+what+")", s.find(class, eq("v", v)))
+		s.wantIDs("Find(v in "+what+")", s.find(class, where("v", query.In, list(v))))
+		s.wantIDs("Find(v not "+what+")", s.find(class, where("v", query.Ne, v)), "u")
+		if _, err := s.Delete(s.ctx, class, nil, -1); err != nil {
+			s.Fatalf("Delete = %v", err)
+		}
+	}
+	return rest
+}
+
 // stored writes each value by Create and by Update, and reads it back.
 func (s *suite) stored(field schema.Field, values []any) *schema.Class {
 	s.Helper()
 	class := s.class("Thing", "v", field)
+	values = s.refuses(class, values)
 	for i, v := range values {
 		created := s.create(class, fmt.Sprintf("c%02d", i), "v", v)
 		s.wantExactly(class, created)
@@ -119,6 +162,7 @@ func canonical(v any) string {
 func (s *suite) values(field schema.Field, values []any) {
 	s.Helper()
 	class := s.stored(field, values)
+	values = s.storable(values)
 	total := 2 * len(values)
 	for i, v := range values {
 		want := []string{fmt.Sprintf("c%02d", i), fmt.Sprintf("u%02d", i)}

@@ -2,6 +2,7 @@ package storagetest
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/parley-backend/parley/parse"
@@ -101,6 +102,7 @@ func testFieldCase(s *suite) {
 func testIDs(s *suite) {
 	class := s.class("Thing", "n", schema.Number)
 	all := []string{"a", "A", "1", "01", "1.0", "é", "e\u0301", " a", "a ", "'", `"`, "a\x00b", "a\x00", "日本", "%", "_", strings.Repeat("x", 500)}
+	all = slices.DeleteFunc(all, func(id string) bool { return len(s.storable(list(id))) == 0 })
 	for i, id := range all {
 		s.create(class, id, "n", float64(i))
 	}

@@ -64,6 +64,7 @@ func testOrderTypes(s *suite) {
 		{"f", list(nil, parse.File{Name: "A"}, parse.File{Name: "a"})},
 	}
 	for _, column := range columns {
+		column.values = s.storable(column.values)
 		var want []string
 		var objects []*parse.Object
 		for i, v := range column.values {

@@ -5,7 +5,7 @@
 // Each file is one topic: schema.go classes; crud.go writing and reading; update.go operators and dotted keys; corpus.go
 // the query language; order.go order and pages; fidelity.go what a value looks like afterwards; names.go names that SQL
 // would understand otherwise; size.go large objects and queries; unique.go unique indexes; transaction.go transactions;
-// concurrency.go many at once; lifecycle.go contexts and the visitor.
+// concurrency.go many at once; lifecycle.go contexts and the visitor. differential.go, apart from the suite: random queries.
 package storagetest
 
 import (

@@ -1,0 +1,243 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/parley-backend/parley/credential"
+	presenter "github.com/parley-backend/parley/credential/presenter/postgres"
+	"github.com/parley-backend/parley/schema"
+	"github.com/parley-backend/parley/storage"
+	"github.com/parley-backend/parley/storage/sqlgen"
+)
+
+// Config says which database and how. Only URI is required.
+type Config struct {
+	// URI of the database: postgres://user:password@host:port/database?option=value, with the options of package pgxpool (sslmode,
+	// pool_max_conns, …) and those of Parse Server that have one of the same meaning (ssl, max, min, …).
+	URI string
+	// Login, if set, replaces user and password of the URI by a login that rotates; Rotation are its options.
+	Login    *credential.Presenter[presenter.Login]
+	Rotation presenter.Options
+	// MaxConns is how many connections there are at most, unless the URI says; 0 stands for four for each core, at least 10.
+	MaxConns int
+	// AcquireTimeout is how long to wait for a connection; 0 stands for 10 seconds.
+	AcquireTimeout time.Duration
+	// LockTimeout is how long a change of a table waits for those who use it; 0 stands for 10 seconds.
+	LockTimeout time.Duration
+	// Logger gets what no caller is told; nil discards it.
+	Logger *slog.Logger
+}
+
+// DB is an open database: a [storage.Adapter] and [storage.Explainer].
+type DB struct {
+	cfg     Config
+	log     *slog.Logger
+	pool    pool
+	dialect sqlgen.Postgres
+	// long admits reads that keep their connection while objects are handed out.
+	long chan struct{}
+
+	layouts   sync.Map // class name -> *sqlgen.Layout
+	providers sync.Map // authentication providers whose ids are known to have an index
+	// seen are the classes as this process last read or wrote them; see SaveClass.
+	seen   map[string]*schema.Class
+	seenMu sync.Mutex
+	closed atomic.Bool
+}
+
+// pool is what *pgxpool.Pool and *presenter.Pool have in common.
+type pool interface {
+	Acquire(ctx context.Context) (*pgxpool.Conn, error)
+	Stat() *pgxpool.Stat
+	Close()
+}
+
+// Open connects to a database and makes the table _SCHEMA when there is none. Errors are *[storage.Error]: Unavailable for a database
+// that does not answer or refuses the login, Unsupported for one that is too old or has another encoding than UTF-8.
+func Open(ctx context.Context, cfg Config) (*DB, error) {
+	db := &DB{cfg: withDefaults(cfg), seen: map[string]*schema.Class{}}
+	db.log = db.cfg.Logger
+	config, err := configure(db.cfg)
+	if err != nil {
+		return nil, &storage.Error{Kind: storage.Unsupported, Op: "postgres.Open", Err: err}
+	}
+	db.long = make(chan struct{}, max(1, int(config.MaxConns)/2))
+	if cfg.Login != nil {
+		db.pool, err = presenter.NewPool(ctx, config, cfg.Login, cfg.Rotation)
+	} else {
+		db.pool, err = pgxpool.NewWithConfig(ctx, config)
+	}
+	if err != nil {
+		return nil, wrap("Open", "", err)
+	}
+	if err := db.outside(ctx, db.prepare); err != nil {
+		db.pool.Close()
+		return nil, wrap("Open", "", err)
+	}
+	return db, nil
+}
+
+func withDefaults(cfg Config) Config {
+	if cfg.MaxConns <= 0 {
+		cfg.MaxConns = max(10, 4*runtime.GOMAXPROCS(0))
+	}
+	if cfg.AcquireTimeout <= 0 {
+		cfg.AcquireTimeout = 10 * time.Second
+	}
+	if cfg.LockTimeout <= 0 {
+		cfg.LockTimeout = 10 * time.Second
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return cfg
+}
+
+// options are what Parse Server calls options of a connection otherwise than pgx; "" for one that has no meaning here.
+var options = map[string]string{
+	"max": "pool_max_conns", "poolSize": "pool_max_conns", "min": "pool_min_conns", "idleTimeoutMillis": "pool_max_conn_idle_time",
+	"connectionTimeoutMillis": "connect_timeout", "ssl": "sslmode", "keepAlive": "", "binary": "", "query_timeout": "", "fallback_application_name": "application_name",
+}
+
+// configure returns the configuration of the pool. Its errors do not hold the URI, in which a password may stand.
+func configure(cfg Config) (*pgxpool.Config, error) {
+	uri, err := url.Parse(cfg.URI)
+	if err != nil || uri.Scheme != "postgres" && uri.Scheme != "postgresql" {
+		return nil, errors.New("the URI of the database does not begin with postgres:// or cannot be read")
+	}
+	values := uri.Query()
+	for theirs, ours := range options {
+		if !values.Has(theirs) {
+			continue
+		}
+		value := translate(theirs, values.Get(theirs))
+		values.Del(theirs)
+		if ours != "" && value != "" && !values.Has(ours) {
+			values.Set(ours, value)
+		}
+	}
+	if !values.Has("pool_max_conns") {
+		values.Set("pool_max_conns", strconv.Itoa(cfg.MaxConns))
+	}
+	if !values.Has("application_name") {
+		values.Set("application_name", "parley")
+	}
+	uri.RawQuery = values.Encode()
+	config, err := pgxpool.ParseConfig(uri.String())
+	if err != nil {
+		return nil, errors.New("the URI of the database has options that PostgreSQL clients do not understand")
+	}
+	// A context that ends cancels the statement and keeps the connection.
+	config.ConnConfig.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
+		return &pgconn.CancelRequestContextWatcherHandler{Conn: conn, DeadlineDelay: 5 * time.Second}
+	}
+	return config, nil
+}
+
+// translate returns the value of an option of Parse Server as pgx writes it, "" for one that it has by itself.
+func translate(name, value string) string {
+	switch name {
+	case "ssl":
+		if strings.EqualFold(value, "true") || value == "1" {
+			return "require"
+		}
+		return ""
+	case "idleTimeoutMillis":
+		return value + "ms"
+	case "connectionTimeoutMillis":
+		n, err := strconv.Atoi(value)
+		if err != nil || n <= 0 {
+			return ""
+		}
+		return strconv.Itoa((n + 999) / 1000)
+	}
+	return value
+}
+
+// oldest is the least version of PostgreSQL, as server_version_num.
+const oldest = 130000
+
+// prepare looks at the database and makes _SCHEMA.
+func (db *DB) prepare(ctx context.Context, s *session) error {
+	var version int
+	var encoding, name string
+	var icu bool
+	err := s.row(ctx, `SELECT current_setting('server_version_num')::int, current_setting('server_encoding'), COALESCE(current_schema(), ''),
+		EXISTS (SELECT 1 FROM pg_catalog.pg_collation WHERE collname = 'und-x-icu')`, nil, &version, &encoding, &name, &icu)
+	switch {
+	case err != nil:
+		return err
+	case version < oldest:
+		return unsupported(fmt.Sprintf("PostgreSQL %d.%d is too old, version 13 is needed", version/10000, version%10000))
+	case encoding != "UTF8":
+		return unsupported("the encoding of the database is " + encoding + ", UTF8 is needed")
+	case name == "":
+		return unsupported("the database has no schema that this role may use: look at its search_path")
+	}
+	db.dialect = sqlgen.Postgres{Schema: name}
+	if icu {
+		db.dialect.FoldCollation = `pg_catalog."und-x-icu"`
+	}
+	table := db.dialect.Table("_SCHEMA")
+	var there bool
+	if err := s.row(ctx, "SELECT to_regclass($1) IS NOT NULL", []any{table}, &there); err != nil || there {
+		return err
+	}
+	return s.atomically(ctx, func() error {
+		if err := db.lockTables(ctx, s); err != nil {
+			return err
+		}
+		return s.script(ctx, "CREATE TABLE IF NOT EXISTS "+table+` ("className" varchar(120), "schema" jsonb, "isParseClass" boolean, PRIMARY KEY ("className"))`)
+	})
+}
+
+func unsupported(text string) error {
+	return &storage.Error{Kind: storage.Unsupported, Op: "postgres.Open", Err: errors.New(text)}
+}
+
+// layout returns where a class is stored.
+func (db *DB) layout(class *schema.Class) *sqlgen.Layout {
+	if known, ok := db.layouts.Load(class.Name); ok {
+		if l := known.(*sqlgen.Layout); l.Class == class {
+			return l
+		}
+	}
+	l := sqlgen.NewLayout(db.dialect, class)
+	db.layouts.Store(class.Name, l)
+	return l
+}
+
+// Capabilities tells what PostgreSQL can do.
+func (db *DB) Capabilities() storage.Capabilities {
+	return storage.Capabilities{Name: "postgres", Durable: true, Transactions: true, Shared: true, NoNUL: true, OldestDate: sqlgen.OldestPostgresDate}
+}
+
+// Ping asks the database for _SCHEMA.
+func (db *DB) Ping(ctx context.Context) error {
+	err := db.reading(ctx, func(ctx context.Context, s *session) error {
+		return s.script(ctx, "SELECT 1 FROM "+db.dialect.Table("_SCHEMA")+" LIMIT 1")
+	})
+	return wrap("Ping", "", err)
+}
+
+// Close waits for what runs and closes all connections.
+func (db *DB) Close() error {
+	if !db.closed.Swap(true) {
+		db.pool.Close()
+	}
+	return nil
+}
