@@ -17,7 +17,7 @@ const module = "github.com/parley-backend/parley"
 var layers = [][]string{
 	{"parse", "credential", "pubsub", "internal/pgtest", "wasmcloud/wrpc"},
 	{
-		"schema", "credential/source/static", "credential/source/env", "credential/source/file", "credential/source/exec", "credential/source/internal/origin", "credential/source/internal/awsapi", "credential/source/internal/awstest", "credential/disk",
+		"schema", "credential/source/static", "credential/source/env", "credential/source/file", "credential/source/exec", "credential/source/internal/origin", "credential/source/internal/pattern", "credential/source/internal/awsapi", "credential/source/internal/awstest", "credential/disk",
 		"credential/broadcast", "credential/presenter/postgres", "credential/presenter/awsauth", "credential/presenter/oauth", "credential/presenter/tlscert", "credential/presenter/smtpauth",
 		"pubsub/pubsubtest", "natsconn",
 	},
