@@ -3,6 +3,7 @@ package config
 import (
 	"context"
 	"crypto/hkdf"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -218,7 +219,8 @@ func (n *NATS) login(ctx context.Context, b *Built, log *slog.Logger) (*credenti
 // serve starts the NATS server inside the process.
 func (n *NATS) serve(ctx context.Context, b *Built, node string, log *slog.Logger) (err error) {
 	o := &b.natsOptions
-	cfg := natsbus.ServerConfig{ServerName: node, Log: log}
+	// NATS wants names that differ; node is for people, and two machines may have one host name.
+	cfg := natsbus.ServerConfig{ServerName: node + "-" + rand.Text()[:8], Log: log}
 	cluster := o.cluster
 	cfg.Cluster = &cluster
 	cluster.User = "parley"

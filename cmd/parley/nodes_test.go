@@ -26,7 +26,7 @@ func freePort(t *testing.T) string {
 }
 
 // TestI2NodesOfACluster starts three servers with a NATS server each inside, which find each other by one address: what one of them
-// revokes, all refuse at once; what one of them reads anew, all do.
+// revokes, all refuse at once; what one of them reads anew, all do. They are on one host, whose name all of them have.
 func TestI2NodesOfACluster(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -38,7 +38,7 @@ func TestI2NodesOfACluster(t *testing.T) {
 	for i := range nodes {
 		// The source is looked at every hour: whatever is known sooner came over the bus.
 		args := []string{"--appId=" + appID, "--masterKey=exec:///bin/cat?arg=" + path + "&ttl=1h&overlap=1h", "--readOnlyMasterKey=" + readOnlyKey,
-			"--dataDir=" + filepath.Join(dir, fmt.Sprint("node", i)), "--installKey=file://" + installKey, fmt.Sprintf("--node=node-%d", i),
+			"--dataDir=" + filepath.Join(dir, fmt.Sprint("node", i)), "--installKey=file://" + installKey,
 			"--nats.cluster.listen=" + route, "--databaseURI=memory:"}
 		if i > 0 {
 			args = append(args, "--nats.cluster.listen=127.0.0.1:0", "--nats.cluster.routes="+route)
