@@ -91,6 +91,9 @@ var faults = []fault{
 	{name: "up and down each second", how: "every other second the source says Unavailable", inject: func(*bed) {},
 		each: func(b *bed, second int) {
 			b.source.Fail([]error{errDown, nil}[second%2])
+			if second == 2 {
+				b.Noticed(credential.Notice{}) // else all readings may come in a second in which it is up
+			}
 		},
 		want: inStates(eachState(well(), func(_ string, c *cell) { c.attempts, c.events = [2]int{6, 65}, "failed recovered" }), "fresh", "overlap")},
 	fails("login refused (401, 403)", "the source says Denied", credential.Errorf(credential.Denied, "no"), "denied"),
