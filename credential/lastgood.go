@@ -176,17 +176,20 @@ func (c *Credential) trusts() bool {
 	return len(snap.live) > 0 && (condition == Fresh || condition == Stale)
 }
 
-// keep saves what a fetch has led to. No lock is held: nobody waits for the disk.
-func (c *Credential) keep(snap *snapshot, ended bool) {
+// keep saves what a fetch has led to, and what followed meanwhile. No lock is held: nobody waits for the disk.
+func (c *Credential) keep(ended bool) {
+	c.keeping.Lock()
+	defer c.keeping.Unlock()
+	c.mu.Lock()
+	snap, place := c.snap.Load(), c.info().place()
+	c.mu.Unlock()
 	if !c.remembers() || !snap.known && !ended {
 		return
 	}
-	c.keeping.Lock()
-	defer c.keeping.Unlock()
 	if c.kept != nil && c.kept.generation == snap.generation && snap.read.since(c.kept.read) < keepEvery {
 		return
 	}
-	reading := LastGood{Source: c.info().place(), Read: snap.read.time().UTC(), TTL: snap.fresh, Salt: c.salt[:]}
+	reading := LastGood{Source: place, Read: snap.read.time().UTC(), TTL: snap.fresh, Salt: c.salt[:]}
 	if !snap.known {
 		reading.Read = c.now().time().UTC()
 	}

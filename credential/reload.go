@@ -253,7 +253,7 @@ func (r *replacement) commit() error {
 		n.changed(n.before, after)
 		n.kick()
 		if n.moved {
-			n.keep(after, n.to.Source == nil)
+			n.keep(n.to.Source == nil)
 		}
 	}
 	return nil

@@ -441,3 +441,85 @@ func TestReloadUnderLoad(t *testing.T) {
 	stop()
 	load.Wait()
 }
+
+// A fetch that waits for its turn while its source is taken away, or its watcher that speaks too late, asks nobody.
+func TestReloadTakesTheSourceOfAFetchAway(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		to   func(w *wardrobe) []credential.Config
+	}{
+		{"a literal", func(w *wardrobe) []credential.Config {
+			return w.configs(func(master, _ *credential.Config) { master.Source = credential.Literal(keyC) })
+		}},
+		{"withdrawn", func(w *wardrobe) []credential.Config { return w.configs()[1:] }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWardrobe(t)
+				go w.master.VerifyContext(t.Context(), keyD) // unknown: asks as soon as the minimum gap is over
+				synctest.Wait()
+				if err := w.set.Replace(t.Context(), test.to(w), nil); err != nil {
+					t.Fatalf("Replace failed: %v", err)
+				}
+				sleep(5 * time.Second)
+				w.master.Noticed(credential.Notice{})
+				sleep(5 * time.Second)
+				s := w.master.Status()
+				if n := w.master.seen.Count(credential.EventFailed); n != 0 || s.Suspect || s.LastError != "" {
+					t.Errorf("%d failures, suspect %v, last error %q; want none", n, s.Suspect, s.LastError)
+				}
+				w.master.expect(t, "after", map[string]string{keyA: "accept previous"})
+			})
+		})
+	}
+}
+
+// What is kept for the next start is what holds now, whoever comes late to save it.
+func TestLatestReadingIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shelf := &keeper{}
+		f := &fixture{source: credentialtest.New(credential.Info{}, keyA), seen: &credentialtest.Recorder{}}
+		held := make(chan struct{})
+		slow := observe(func(e credential.Event) {
+			if e.Kind == credential.EventRotated && e.Generation == 2 {
+				<-held
+			}
+		})
+		var err error
+		f.Credential, err = credential.New(credential.Config{Name: "masterKey", Source: f.source, InstallKey: credential.NewSecret("install key"), LastGood: shelf, Observer: slow})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(f.Stop)
+		if err := f.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, key := range []string{keyB, keyC} {
+			f.source.Set(key)
+			go func() { _ = f.Refresh(t.Context()) }()
+			sleep(5 * time.Second)
+		}
+		close(held)
+		synctest.Wait()
+		var current []string
+		for _, v := range f.Status().Versions {
+			if v.State == credential.Current {
+				current = append(current, v.Fingerprint)
+			}
+		}
+		var kept []string
+		for _, v := range shelf.saved["masterKey"].Versions {
+			if credential.State(v.State) == credential.Current {
+				kept = append(kept, v.Fingerprint)
+			}
+		}
+		if !slices.Equal(kept, current) {
+			t.Errorf("kept %v, want %v", kept, current)
+		}
+	})
+}
+
+// observe is an Observer.
+type observe func(credential.Event)
+
+func (o observe) Observe(e credential.Event) { o(e) }

@@ -9,13 +9,14 @@ import (
 // A flight is one attempt to fetch, shared by everyone who wants one. There is at
 // most one per credential. Before it has begun it may wait for the minimum gap.
 type flight struct {
-	source  uint64 // Credential.source when it began; guarded by Credential.mu
+	source  uint64 // Credential.source when it was launched
 	begun   bool   // the source has been asked; guarded by Credential.mu
 	urgent  bool   // an operator or the store wants it; guarded by Credential.mu
 	refused bool   // what is presented was refused; guarded by Credential.mu
 	hurry   chan struct{}
 	done    chan struct{}
 	err     *Error // valid after done
+	moved   bool   // valid after done: its source was replaced, and what it read, if anything, does not count
 }
 
 // call is one call of Source.Fetch.
@@ -211,7 +212,11 @@ func (c *Credential) launch(gap time.Duration) *flight {
 		}
 		return f
 	}
-	f := &flight{urgent: gap < minGap, hurry: make(chan struct{}), done: make(chan struct{})}
+	f := &flight{source: c.source, urgent: gap < minGap, hurry: make(chan struct{}), done: make(chan struct{})}
+	if c.info().Immutable { // it is read when it comes, and never again
+		close(f.done)
+		return f
+	}
 	if c.ctx.Err() != nil {
 		f.err = &Error{Class: Unavailable, Reason: "stopped", Subject: c.cfg().Name, cause: context.Canceled}
 		close(f.done)
@@ -241,7 +246,13 @@ func (c *Credential) fly(f *flight, delay time.Duration, hurry <-chan struct{}) 
 	}
 	leave := c.cfg().Set.instance(c.info().Instance).place(c.ctx)
 	c.mu.Lock()
-	f.begun, f.source = true, c.source
+	if f.source != c.source {
+		c.mu.Unlock()
+		leave()
+		c.land(f, c.now(), result{})
+		return
+	}
+	f.begun = true
 	how := asking{set: c.cfg().Set, urgent: f.urgent, refused: f.refused}
 	began := c.now()
 	c.lastStart, c.fetched, c.lastFetch = began.mono, true, began.time()
@@ -318,9 +329,11 @@ func (c *Credential) land(f *flight, began instant, r result) {
 	c.mu.Lock()
 	var events []Event
 	before := c.snap.Load()
-	c.lastTook = c.now().mono - began.mono
-	if f.source != c.source { // it was replaced meanwhile, by one that was read
-		f.err = nil
+	if f.source == c.source {
+		c.lastTook = c.now().mono - began.mono
+	}
+	if f.source != c.source {
+		f.moved = true
 	} else if r.err != nil && c.ctx.Err() != nil { // stopping is not a failure of the source
 		f.err = asError(c.ctx.Err()).about(c.cfg().Name)
 	} else {
@@ -343,7 +356,7 @@ func (c *Credential) land(f *flight, began instant, r result) {
 	if c.cfg().Peers != nil && !told && before.known && after.generation != before.generation {
 		c.cfg().Peers.Changed(c.cfg().Name, Notice{Number: after.highest})
 	}
-	c.keep(after, f.err != nil && (f.err.Class == Gone || f.err.Class == Missing && c.cfg().OnMissing == Drop))
+	c.keep(f.err != nil && (f.err.Class == Gone || f.err.Class == Missing && c.cfg().OnMissing == Drop))
 }
 
 // await waits for a flight. With newer it is one that begins after the call, so
@@ -359,10 +372,13 @@ func (c *Credential) await(ctx context.Context, newer bool, gap time.Duration) *
 		case <-ctx.Done():
 			return asError(ctx.Err()).about(c.cfg().Name)
 		}
-		if !under || !newer {
+		switch {
+		case f.moved:
+		case !under || !newer:
 			return f.err
+		default:
+			newer = false // the next flight begins after this one ended
 		}
-		newer = false // the next flight begins after this one ended
 	}
 }
 
