@@ -36,6 +36,8 @@ type Exchange struct {
 	Want       *Answer // as recorded; nil before the first recording
 	Divergence string  // why Parley answers otherwise
 	Parley     *Answer // Parley's answer where it differs from Want
+	Reason     string  // why Parley answers otherwise on PostgreSQL than on its other databases
+	Postgres   *Answer // its answer there
 }
 
 // A Capture keeps the string at Path of the answer as a variable.
@@ -71,6 +73,14 @@ func (e *Exchange) Expected() *Answer {
 	return e.Want
 }
 
+// ExpectedOnPostgres returns what Parley answers when its database is PostgreSQL.
+func (e *Exchange) ExpectedOnPostgres() *Answer {
+	if e.Postgres != nil {
+		return e.Postgres
+	}
+	return e.Expected()
+}
+
 // Parse reads a corpus file. The error names the line.
 func Parse(name string, text []byte) (*File, error) {
 	p := &parser{file: &File{Name: name}}
@@ -87,7 +97,7 @@ func Parse(name string, text []byte) (*File, error) {
 		if e.Method == "" {
 			return nil, fmt.Errorf("%s:%d: exchange without a request", name, e.Line)
 		}
-		if (e.Divergence == "") != (e.Parley == nil) {
+		if (e.Divergence == "") != (e.Parley == nil) || (e.Reason == "") != (e.Postgres == nil) {
 			return nil, fmt.Errorf("%s:%d: a divergence needs its reason and its answer", name, e.Line)
 		}
 	}
@@ -186,7 +196,16 @@ func (p *parser) readLine(mark, rest string) (err error) {
 			return fmt.Errorf("second answer of Parley")
 		}
 		e.Parley, err = readAnswer(rest)
+	case "<postgres":
+		if e.Postgres != nil {
+			return fmt.Errorf("second answer on PostgreSQL")
+		}
+		e.Postgres, err = readAnswer(rest)
 	case "!":
+		if reason, ok := strings.CutPrefix(rest, "postgres: "); ok && e.Reason == "" && strings.TrimSpace(reason) != "" {
+			e.Reason = strings.TrimSpace(reason)
+			return nil
+		}
 		reason, ok := strings.CutPrefix(rest, "divergence: ")
 		if !ok || e.Divergence != "" || strings.TrimSpace(reason) == "" {
 			return fmt.Errorf("bad divergence %q", rest)
@@ -341,6 +360,9 @@ func (e *Exchange) format(b *strings.Builder) {
 	}
 	if e.Parley != nil {
 		fmt.Fprintf(b, "  ! divergence: %s\n  <! %s\n", e.Divergence, e.Parley)
+	}
+	if e.Postgres != nil {
+		fmt.Fprintf(b, "  ! postgres: %s\n  <postgres %s\n", e.Reason, e.Postgres)
 	}
 }
 

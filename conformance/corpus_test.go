@@ -23,6 +23,8 @@ server {"a":1}
   < 201 {"objectId":"${id}"} {location: ${url}/x | retry-after: 1}
   ! divergence: because
   <! 404 (text/html)
+  ! postgres: tables
+  <postgres 405 -
 - second
   > POST /classes/A raw "{\"bad"
   < 200 text "O\"K" {retry-after: 2}
@@ -43,11 +45,13 @@ func sampleFile() *File {
 			Want:       &Answer{Status: 201, Kind: JSONBody, Body: `{"objectId":"${id}"}`, Headers: map[string]string{"location": "${url}/x", "retry-after": "1"}},
 			Divergence: "because",
 			Parley:     &Answer{Status: 404, Kind: OtherBody, Body: "text/html"},
+			Reason:     "tables",
+			Postgres:   &Answer{Status: 405},
 		}, {
-			Name: "second", Line: 15, Method: "POST", Path: "/classes/A", Body: `{"bad`, Raw: true,
+			Name: "second", Line: 17, Method: "POST", Path: "/classes/A", Body: `{"bad`, Raw: true,
 			Want: &Answer{Status: 200, Kind: TextBody, Body: `O"K`, Headers: map[string]string{"retry-after": "2"}},
 		}, {
-			Name: "third", Line: 18, Method: "GET", Path: "/classes/A", Want: &Answer{Status: 204},
+			Name: "third", Line: 20, Method: "GET", Path: "/classes/A", Want: &Answer{Status: 204},
 		}},
 	}
 }

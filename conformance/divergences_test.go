@@ -23,12 +23,14 @@ func TestDivergencesAreDocumented(t *testing.T) {
 	used := map[string]bool{}
 	for _, file := range corpus(t) {
 		for _, e := range file.Exchanges {
-			if e.Divergence == "" {
-				continue
-			}
-			used[e.Divergence] = true
-			if !documented[e.Divergence] {
-				t.Errorf("%s:%d: %q is not in docs/divergences.md", file.Name, e.Line, e.Divergence)
+			for _, reason := range []string{e.Divergence, e.Reason} {
+				if reason == "" {
+					continue
+				}
+				used[reason] = true
+				if !documented[reason] {
+					t.Errorf("%s:%d: %q is not in docs/divergences.md", file.Name, e.Line, reason)
+				}
 			}
 		}
 	}

@@ -14,6 +14,8 @@
 //	  < 201 {"objectId":"${id}","createdAt":"<date>"} {location: ${url}/classes/Obj/${id}}
 //	  ! divergence: why Parley answers something else
 //	  <! 400 {"code":107,"error":"…"}
+//	  ! postgres: why Parley answers something else again on PostgreSQL
+//	  <postgres 400 {"code":111,"error":"…"}
 //
 // The request line is: method, path (percent-encoding is done by the runner for
 // characters that a URL cannot hold), optional caller in brackets, optional

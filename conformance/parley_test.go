@@ -11,6 +11,8 @@ import (
 
 	"github.com/parley-backend/parley"
 	"github.com/parley-backend/parley/config"
+	"github.com/parley-backend/parley/internal/pgtest"
+	"github.com/parley-backend/parley/storage/postgres"
 )
 
 // TestParley replays the corpus against Parley, on each of its databases.
@@ -18,12 +20,19 @@ func TestParley(t *testing.T) {
 	for _, database := range []struct{ name, uri string }{
 		{"memory", "memory:"},
 		{"sqlite", "sqlite::memory:"},
+		{"postgres", postgresURI},
 	} {
 		t.Run(database.name, func(t *testing.T) {
+			if database.uri == postgresURI {
+				pgtest.Shared(t) // or skip all
+			}
 			for _, f := range corpus(t) {
 				t.Run(f.Name, func(t *testing.T) {
 					t.Parallel()
 					r := &Runner{BaseURL: newServer(t, f.Options, database.uri), Client: client(t)}
+					if database.uri == postgresURI {
+						r.Expect = (*Exchange).ExpectedOnPostgres
+					}
 					failures, err := r.Run(context.Background(), f)
 					for _, failure := range failures {
 						t.Error(failure)
@@ -37,6 +46,11 @@ func TestParley(t *testing.T) {
 	}
 }
 
+// postgresURI stands for an empty schema of the server that the tests of this package share.
+const postgresURI = "postgres:"
+
+func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
+
 // newServer starts Parley with the options of a corpus file and returns its mount point.
 func newServer(t *testing.T, options, databaseURI string) string {
 	t.Helper()
@@ -49,6 +63,9 @@ func newLoggingServer(t *testing.T, options, databaseURI string, log *slog.Logge
 	all := map[string]any{
 		"appId": ApplicationID, "masterKey": MasterKey, "readOnlyMasterKey": ReadOnlyMasterKey, "maintenanceKey": MaintenanceKey,
 		"databaseURI": databaseURI,
+	}
+	if databaseURI == postgresURI {
+		all["databaseURI"] = "memory:" // it is opened below
 	}
 	if err := json.Unmarshal([]byte(options), &all); err != nil {
 		t.Fatal(err)
@@ -73,7 +90,12 @@ func newLoggingServer(t *testing.T, options, databaseURI string, log *slog.Logge
 		t.Fatal(err)
 	}
 	ctx := context.Background()
-	if built.Config.Store, err = built.OpenStore(ctx, log); err != nil {
+	if databaseURI == postgresURI {
+		built.Config.Store, err = postgres.Open(ctx, postgres.Config{URI: pgtest.Shared(t).Schema(t), MaxConns: 4, Logger: log})
+	} else {
+		built.Config.Store, err = built.OpenStore(ctx, log)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

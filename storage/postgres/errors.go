@@ -58,7 +58,11 @@ func wrap(op, class string, err error) error {
 		wrapped.Kind = storage.Unavailable
 	case errors.Is(err, errDamaged):
 		wrapped.Kind = storage.Corrupt
-	case errors.As(err, &unsupported), errors.As(err, &unstorable), errors.As(err, &asked):
+	case errors.As(err, &unstorable): // a client may know
+		wrapped.Kind = storage.Unsupported
+		wrapped.Err = &parse.Error{Code: parse.IncorrectType, Err: err,
+			Message: "The database cannot store the value of " + unstorable.Field + ": it has no character U+0000 and no date before the year -4713."}
+	case errors.As(err, &unsupported), errors.As(err, &asked):
 		wrapped.Kind = storage.Unsupported
 	case errors.As(err, &server):
 		if kind, ok := meanings[server.Code]; ok {
