@@ -162,7 +162,7 @@ func (n *NATS) open(ctx context.Context, b *Built, log *slog.Logger) (err error)
 		}
 		conn = n.inside
 	} else {
-		cfg := natsconn.Config{Servers: o.servers, Name: "parley " + node, Log: log}
+		cfg := natsconn.Config{Servers: o.servers, Name: "parley " + node, InPlace: true, Log: log} // the bus and nats-kv keep its *nats.Conn
 		if cfg.TLS, err = o.client.client(); err != nil {
 			return Problem{"nats.caFile", err.Error()}
 		}

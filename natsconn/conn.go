@@ -1,39 +1,30 @@
-// Package natsconn is a connection to NATS whose credential changes while it is in use.
-// It shows the server what a Presenter hands out at the moment of each connect, connects
-// anew when there is a newer generation, before a JWT ends and after a refusal, and is
-// never closed by anything but Close.
-//
-//	conn.go   the connection: Open, Close, what the server is shown
-//	renew.go  when it connects anew
-//	login.go  what a login may look like
 package natsconn
 
 import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net/url"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nuid"
 
 	"github.com/parley-backend/parley/credential"
 )
 
 const (
-	acquireWait = 200 * time.Millisecond // in the path of a connect, which nothing slow may hold up
-	dialWait    = 5 * time.Second
-	delayBase   = 50 * time.Millisecond // between two rounds over all servers, doubling
-	delayCap    = 2 * time.Second
-	spread      = 500 * time.Millisecond // after a change, so that many nodes do not reconnect at once
-	askWait     = 10 * time.Second       // for the source to supply another login
-	flushWait   = time.Second
-	warnGap     = time.Minute // between two warnings that there is no other login
+	acquireWait   = 200 * time.Millisecond // in the path of a connect, which nothing slow may hold up
+	dialWait      = 5 * time.Second
+	confirmWait   = 5 * time.Second // for the server's answer to what was sent
+	flushWait     = time.Second
+	defaultSpread = 500 * time.Millisecond
+	defaultLinger = time.Minute
+	defaultQueue  = "parley"
 )
 
 // Config describes a Conn. Only Servers is needed.
@@ -45,51 +36,84 @@ type Config struct {
 	// Credential supplies the logins, nil for none. Make it with Decode, of a credential
 	// with Check.
 	Credential *credential.Presenter[Login]
-	TLS        *tls.Config
-	Log        *slog.Logger
+	// TLS has the CA and the certificate of the client, nil for what the URLs say alone.
+	TLS *tls.Config
+	// TLSFirst has the handshake come before anything that the server says; it must be
+	// configured so as well.
+	TLSFirst bool
+
+	// InPlace has a new login take effect by a reconnect of the one connection there is,
+	// for users of NATS that keep a *nats.Conn: what others publish meanwhile is missed.
+	InPlace bool
+	// AllowDuplicates says what to do where the server refuses the queue group of a plain
+	// subscription. If set, such a subscription may get a message twice during a
+	// hand-over. If not, there is none: a new login takes effect as with InPlace.
+	AllowDuplicates bool
+	// QueuePrefix begins the names of the queue groups of plain subscriptions, "parley"
+	// if empty: <prefix>.<id of the Conn>.<number>. A user whose permissions name queue
+	// groups needs <prefix>.>.
+	QueuePrefix string
+	// Spread is the time within which a new login is taken over after it was stored, at
+	// random, so that many nodes do not connect at once: 500 ms by default.
+	Spread time.Duration
+	// Linger is how long a connection that was replaced stays for the requests and the
+	// handlers that began on it, at most: a minute by default, and no longer than until
+	// a second before its login ends.
+	Linger time.Duration
+
+	Log *slog.Logger
 	// Options are applied last. They must not replace the handlers of connects and
 	// errors, nor the way to log in.
 	Options []nats.Option
 }
 
-// Conn is a connection to NATS.
+// Conn is a connection to NATS: one, and for the time of a hand-over two.
 type Conn struct {
-	cfg  Config
-	conn *nats.Conn
+	cfg Config
+	id  string // unique; in the names of queue groups
 
 	ctx     context.Context
 	cancel  context.CancelFunc
 	work    sync.WaitGroup
 	wake    chan struct{}
 	refused atomic.Bool // the server did not accept the login that is in use
-	warned  time.Time   // used by run only
+	warned  time.Time   // used by run only, like told
+	told    time.Time
 
-	mu    sync.Mutex
-	using credential.Lease[Login] // shown in the latest connect
-	since time.Time               // … which succeeded; zero while it has not
-	again time.Time               // when to connect anew because of a newer generation; zero for never
+	// mu is held for reading while something is handed to the connection in use, and for
+	// writing while another one takes its place.
+	mu     sync.RWMutex
+	link   *link
+	closed bool
+
+	// interests is held while subscriptions change, and during a hand-over. It is taken
+	// before mu.
+	interests sync.Mutex
+	subs      map[*Subscription]struct{}
+	consumers map[*Consumer]struct{}
+	retired   map[*link]struct{} // guarded by mu
+	number    int                // of the latest private queue group
+
+	// state is taken last.
+	state   sync.Mutex
+	again   time.Time               // when to take over a newer generation; zero for never
+	backoff time.Duration           // after a hand-over that failed
+	good    credential.Lease[Login] // accepted last, and not refused since
+	bad     uint64                  // the generation refused last
+	trouble error                   // why the newest generation is not in use; nil if it is
 }
 
 // Open connects. That no server answers, that the server refuses, or that there is no
 // login yet is no error: the connection is then not connected yet, like one that was
 // lost, and goes on trying until Close. ctx bounds the wait for a first login.
 func Open(ctx context.Context, cfg Config) (*Conn, error) {
-	if len(cfg.Servers) == 0 {
-		return nil, credential.Errorf(credential.Misconfigured, "no address of a NATS server")
+	if err := cfg.complete(); err != nil {
+		return nil, err
 	}
-	for _, server := range cfg.Servers {
-		u, err := url.Parse(server)
-		if err != nil || u.Host == "" {
-			return nil, credential.Errorf(credential.Misconfigured, "an address of a NATS server is not of the form nats://host:port")
-		}
-		if u.User != nil {
-			return nil, credential.Errorf(credential.Misconfigured, "the address of the NATS server %s holds a user: make that a credential of its own", u.Host)
-		}
+	c := &Conn{
+		cfg: cfg, id: nuid.Next(), wake: make(chan struct{}, 1),
+		subs: make(map[*Subscription]struct{}), consumers: make(map[*Consumer]struct{}), retired: make(map[*link]struct{}),
 	}
-	if cfg.Log == nil {
-		cfg.Log = slog.New(slog.DiscardHandler)
-	}
-	c := &Conn{cfg: cfg, wake: make(chan struct{}, 1)}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	if cfg.Credential != nil {
 		_, _ = cfg.Credential.Acquire(ctx) // asks the source; the connect below takes what there is
@@ -98,127 +122,213 @@ func Open(ctx context.Context, cfg Config) (*Conn, error) {
 			return nil, err
 		}
 	}
-	var err error
-	if c.conn, err = nats.Connect(strings.Join(cfg.Servers, ","), c.options()...); err != nil {
+	l, err := c.connect(cfg.Servers, true)
+	if err != nil {
 		c.cancel()
 		return nil, err
 	}
+	c.link = l
 	c.work.Go(c.run)
 	return c, nil
 }
 
-// NATS returns the connection itself. It is the same for the life of the Conn, and not
-// to be closed.
-func (c *Conn) NATS() *nats.Conn { return c.conn }
+func (cfg *Config) complete() error {
+	if len(cfg.Servers) == 0 {
+		return credential.Errorf(credential.Misconfigured, "no address of a NATS server")
+	}
+	for _, server := range cfg.Servers {
+		u, err := url.Parse(server)
+		if err != nil || u.Host == "" {
+			return credential.Errorf(credential.Misconfigured, "an address of a NATS server is not of the form nats://host:port")
+		}
+		if u.User != nil {
+			return credential.Errorf(credential.Misconfigured, "the address of the NATS server %s holds a user: make that a credential of its own", u.Host)
+		}
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.QueuePrefix == "" {
+		cfg.QueuePrefix = defaultQueue
+	}
+	if cfg.Spread <= 0 {
+		cfg.Spread = defaultSpread
+	}
+	if cfg.Linger <= 0 {
+		cfg.Linger = defaultLinger
+	}
+	return nil
+}
+
+// NATS returns the connection that is in use at the moment. With InPlace, and without a
+// Credential, it is the same for the life of the Conn; otherwise it is closed some time
+// after a hand-over. It is not to be closed by the caller.
+func (c *Conn) NATS() *nats.Conn {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.link.nc
+}
+
+// Hold returns the connection in use and has it stay open until release is called, for
+// an exchange that must begin and end on one connection. Linger still bounds it.
+func (c *Conn) Hold() (conn *nats.Conn, release func()) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	l := c.link
+	l.begin()
+	return l.nc, sync.OnceFunc(l.end)
+}
 
 // Generation returns the generation of the credential that the server accepted, 0 while
 // not connected and without a credential.
 func (c *Conn) Generation() uint64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.since.IsZero() {
+	c.mu.RLock()
+	l := c.link
+	c.mu.RUnlock()
+	using, since := l.login()
+	if since.IsZero() {
 		return 0
 	}
-	return c.using.Generation
+	return using.Generation
 }
 
-// Close ends the connection, after what was published has been handed to the server if
-// that takes no longer than a second. A second Close does nothing.
-func (c *Conn) Close() {
-	c.cancel()
-	c.work.Wait()
-	if c.conn.IsConnected() {
-		_ = c.conn.FlushTimeout(flushWait) // it ends either way
+// Health returns nil while connected with the newest login, and otherwise why not: the
+// connection may well work with the login before then.
+func (c *Conn) Health() error {
+	c.mu.RLock()
+	connected := c.link.nc.IsConnected()
+	c.mu.RUnlock()
+	c.state.Lock()
+	defer c.state.Unlock()
+	switch {
+	case c.trouble != nil:
+		return c.trouble
+	case !connected:
+		return nats.ErrDisconnected
 	}
-	c.conn.Close()
-}
-
-func (c *Conn) options() []nats.Option {
-	all := []nats.Option{
-		nats.Name(c.cfg.Name), nats.Timeout(dialWait),
-		nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.IgnoreAuthErrorAbort(), nats.CustomReconnectDelay(delay),
-		nats.ConnectHandler(func(*nats.Conn) { c.connected() }), nats.ReconnectHandler(func(*nats.Conn) { c.connected() }),
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { c.disconnected(err) }),
-		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { c.failed(err) }),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { c.failed(err) }),
-	}
-	if c.cfg.TLS != nil {
-		all = append(all, nats.Secure(c.cfg.TLS))
-	}
-	if c.cfg.Credential != nil {
-		all = append(all, c.present)
-	}
-	return append(all, c.cfg.Options...)
-}
-
-func delay(rounds int) time.Duration {
-	limit := min(delayCap, delayBase<<min(rounds, 10))
-	return limit/2 + time.Duration(rand.Int64N(int64(limit/2)))
-}
-
-// present has the server shown one generation in each connect. nats.go asks for the user
-// first, then for the JWT, the signature and the token, in one goroutine: what the first
-// question finds answers them all, so that two generations are never mixed.
-func (c *Conn) present(o *nats.Options) error {
-	var lease credential.Lease[Login]
-	var failure error
-	o.UserInfo = func() (string, string) {
-		ctx, cancel := context.WithTimeout(c.ctx, acquireWait)
-		defer cancel()
-		if lease, failure = c.cfg.Credential.Acquire(ctx); failure == nil {
-			c.mu.Lock()
-			c.using, c.since = lease, time.Time{}
-			c.mu.Unlock()
-		}
-		return lease.Value.User, string(lease.Value.Password.Reveal())
-	}
-	o.UserJWT = func() (string, error) { return lease.Value.JWT, failure }
-	o.SignatureCB = func(nonce []byte) ([]byte, error) { return lease.Value.sign(nonce) }
-	o.TokenHandler = func() string { return string(lease.Value.Token.Reveal()) }
 	return nil
 }
 
-func (c *Conn) connected() {
-	c.mu.Lock()
-	c.since = time.Now()
-	lease := c.using
+// Publish sends a message. While there is no connection it waits in the buffer of the
+// connection (8 MB, nats.ReconnectBufSize); with the buffer full the error is
+// nats.ErrReconnectBufExceeded. Only Flush tells that the server has it.
+func (c *Conn) Publish(subject string, data []byte) error {
+	return c.PublishMsg(&nats.Msg{Subject: subject, Data: data})
+}
+
+// PublishMsg is Publish with headers and a reply subject.
+func (c *Conn) PublishMsg(m *nats.Msg) error {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if !c.link.unconfirmed.Load() {
+		c.link.unconfirmed.Store(true)
+	}
+	return c.link.nc.PublishMsg(m)
+}
+
+// Respond answers a message that a Subscription got. Unlike m.Respond it works when the
+// connection on which the message came has been replaced since.
+func (c *Conn) Respond(m *nats.Msg, data []byte) error {
+	if m.Reply == "" {
+		return nats.ErrMsgNoReply
+	}
+	return c.Publish(m.Reply, data)
+}
+
+// Request sends a message and waits for the answer, on one connection: a hand-over
+// meanwhile does not disturb it. Errors are those of nats.go: nats.ErrNoResponders, the
+// end of ctx, nats.ErrDisconnected where the connection was reconnected in place.
+func (c *Conn) Request(ctx context.Context, subject string, data []byte) (*nats.Msg, error) {
+	return c.RequestMsg(ctx, &nats.Msg{Subject: subject, Data: data})
+}
+
+// RequestMsg is Request with headers.
+func (c *Conn) RequestMsg(ctx context.Context, m *nats.Msg) (*nats.Msg, error) {
+	conn, release := c.Hold()
+	defer release()
+	return conn.RequestMsgWithContext(ctx, m)
+}
+
+// ErrUnconfirmed is the error of a Flush after a loss of the connection: some of what was
+// published since the Flush before may not have reached the server.
+var ErrUnconfirmed = errors.New("natsconn: the connection was lost, and perhaps what was published before")
+
+// Flush returns when the server has all that was published before. It does not wait for
+// a connection: nats.ErrDisconnected while there is none. It waits 5 s unless ctx has a
+// deadline.
+func (c *Conn) Flush(ctx context.Context) error {
+	if _, bounded := ctx.Deadline(); !bounded {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, confirmWait)
+		defer cancel()
+	}
+	c.mu.Lock() // nothing is being handed over now: what has been is seen by the flush
+	l := c.link
+	published, reconnects := l.unconfirmed.Swap(false), l.nc.Stats().Reconnects
 	c.mu.Unlock()
-	c.cfg.Log.Info("connected to NATS", "event", "nats_connected", "version", lease.VersionID, "generation", lease.Generation)
-	c.kick()
+	return l.flush(ctx, published, reconnects)
 }
 
-func (c *Conn) disconnected(err error) {
+// Drain ends the subscriptions, waits until their handlers have had what arrived, and
+// closes. What was published has then reached the server. When ctx ends before that, it
+// closes at once and returns the error of ctx.
+func (c *Conn) Drain(ctx context.Context) error {
+	defer c.Close()
+	c.interests.Lock()
+	subs, consumers := keys(c.subs), keys(c.consumers)
+	c.interests.Unlock()
+	var failed error
+	for _, s := range subs {
+		failed = errors.Join(failed, s.leave())
+	}
+	for _, s := range subs {
+		failed = errors.Join(failed, s.settle(ctx))
+	}
+	for _, s := range consumers {
+		failed = errors.Join(failed, s.Drain(ctx))
+	}
+	if err := c.Flush(ctx); err != nil && !errors.Is(err, ErrUnconfirmed) {
+		failed = errors.Join(failed, err)
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return failed
+}
+
+func keys[K comparable](m map[K]struct{}) []K {
+	all := make([]K, 0, len(m))
+	for k := range m {
+		all = append(all, k)
+	}
+	return all
+}
+
+// Close ends the connection, after what was published has been handed to the server if
+// that takes no longer than a second. Handlers that run are not waited for. A second
+// Close does nothing.
+func (c *Conn) Close() {
+	c.cancel()
+	c.work.Wait() // retired connections end with it
+	c.interests.Lock()
+	subs, consumers := keys(c.subs), keys(c.consumers)
+	clear(c.subs)
+	clear(c.consumers)
+	c.interests.Unlock()
+	for _, s := range consumers {
+		s.end()
+	}
 	c.mu.Lock()
-	c.since = time.Time{}
+	l, before := c.link, c.closed
+	c.closed = true
 	c.mu.Unlock()
-	if c.ctx.Err() != nil {
-		return
+	if !before && l.nc.IsConnected() {
+		_ = l.nc.FlushTimeout(flushWait) // it ends either way
 	}
-	reason := "a new login"
-	if err != nil {
-		reason = err.Error()
+	l.nc.Close()
+	for _, s := range subs {
+		s.stop()
 	}
-	c.cfg.Log.Info("disconnected from NATS", "event", "nats_disconnected", "reason", reason)
-}
-
-// failed is told of what went wrong, in a connect or later.
-func (c *Conn) failed(err error) {
-	if refusal(err) {
-		c.refused.Store(true)
-		c.kick()
-		return
-	}
-	c.cfg.Log.Debug("NATS failed", "event", "nats_failed", "error", err.Error())
-}
-
-// refusal reports whether it is the login that the server does not accept.
-func refusal(err error) bool {
-	for _, one := range []error{nats.ErrAuthorization, nats.ErrAuthExpired, nats.ErrAuthRevoked, nats.ErrAccountAuthExpired} {
-		if errors.Is(err, one) {
-			return true
-		}
-	}
-	return false
 }
 
 // kick makes the loop look again. It never blocks.
@@ -227,4 +337,8 @@ func (c *Conn) kick() {
 	case c.wake <- struct{}{}:
 	default:
 	}
+}
+
+func refusedBy(err error, what string) error {
+	return fmt.Errorf("natsconn: %s: %w", what, err)
 }

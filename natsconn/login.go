@@ -12,12 +12,14 @@ import (
 )
 
 // Login is what a NATS server is shown: a JWT and the seed that signs the server's
-// nonce, or a user and a password, or a token.
+// nonce, or the seed alone (an nkey), or a user and a password, or a token.
 type Login struct {
-	JWT     string
-	Seed    credential.Secret
-	Expires time.Time // of the JWT; zero if it does not
-	Issued  time.Time // of the JWT
+	JWT       string
+	Seed      credential.Secret
+	Public    string    // the public key of a Seed without a JWT
+	Issued    time.Time // of the JWT
+	NotBefore time.Time // of the JWT; zero if it has none
+	Expires   time.Time // of the JWT; zero if it does not
 
 	User     string
 	Password credential.Secret
@@ -27,8 +29,8 @@ type Login struct {
 
 // Decode makes a Login of one generation of a credential, for credential.NewPresenter:
 //
-//	fields jwt and seed, or user and password, or token
-//	a value that is the text of a .creds file
+//	fields jwt and seed, or nkey (a seed), or user and password, or token
+//	a value that is the text of a .creds file, or the seed of a user: SU…
 //	any other value is a token
 //
 // Whatever else is among the fields is ignored. Half of a pair, two ways to log in at
@@ -59,22 +61,24 @@ func login(value credential.Secret, fields map[string]credential.Secret) (Login,
 		return Login{}, err
 	}
 	ways := 0
-	for _, way := range []bool{signed, named, has("token")} {
+	for _, way := range []bool{signed, has("nkey"), named, has("token")} {
 		if way {
 			ways++
 		}
 	}
 	switch {
 	case ways > 1:
-		return Login{}, credential.Errorf(credential.Invalid, "a NATS login has more than one of: jwt and seed, user and password, token")
+		return Login{}, credential.Errorf(credential.Invalid, "a NATS login has more than one of: jwt and seed, nkey, user and password, token")
 	case signed:
 		return bySeed(text(fields["jwt"]), fields["seed"])
+	case has("nkey"):
+		return byKey(fields["nkey"])
 	case named:
 		return Login{User: text(fields["user"]), Password: fields["password"]}, nil
 	case has("token"):
 		return Login{Token: fields["token"]}, nil
 	case value.Len() == 0:
-		return Login{}, credential.Errorf(credential.Invalid, "a NATS login has none of: jwt and seed, user and password, token")
+		return Login{}, credential.Errorf(credential.Invalid, "a NATS login has none of: jwt and seed, nkey, user and password, token")
 	}
 	return ofFile(value)
 }
@@ -86,6 +90,9 @@ func ofFile(value credential.Secret) (Login, error) {
 	content := value.Reveal()
 	defer clear(content)
 	if !bytes.Contains(content, []byte("-----BEGIN")) {
+		if l, err := byKey(value); err == nil { // as a token it would be told to the server
+			return l, nil
+		}
 		return Login{Token: value}, nil
 	}
 	token, err := nkeys.ParseDecoratedJWT(content)
@@ -103,6 +110,23 @@ func ofFile(value credential.Secret) (Login, error) {
 	}
 	defer clear(seed)
 	return bySeed(token, credential.NewSecret(seed))
+}
+
+// byKey makes the login of a seed alone.
+func byKey(seed credential.Secret) (Login, error) {
+	kept := seed.Reveal()
+	defer clear(kept)
+	raw := bytes.TrimSpace(kept)
+	pair, err := nkeys.FromSeed(raw)
+	if err != nil {
+		return Login{}, credential.Errorf(credential.Invalid, "the nkey of a NATS login is not the seed of a user")
+	}
+	defer pair.Wipe()
+	public, err := pair.PublicKey()
+	if err != nil || !nkeys.IsValidPublicUserKey(public) {
+		return Login{}, credential.Errorf(credential.Invalid, "the nkey of a NATS login is not the seed of a user")
+	}
+	return Login{Seed: credential.NewSecret(raw), Public: public}, nil
 }
 
 // bySeed checks that the seed is that of the user in the JWT.
@@ -125,7 +149,32 @@ func bySeed(token string, seed credential.Secret) (Login, error) {
 	if claims.Expires > 0 {
 		l.Expires = time.Unix(claims.Expires, 0)
 	}
+	if claims.NotBefore > 0 {
+		l.NotBefore = time.Unix(claims.NotBefore, 0)
+	}
 	return l, nil
+}
+
+// nkey is what nats.go must know before it asks for anything else.
+func (l Login) nkey() string { return l.Public }
+
+func (l Login) ended(now time.Time) bool { return !l.Expires.IsZero() && !now.Before(l.Expires) }
+
+// untimely says what a person should know of a JWT whose time it is not.
+func (l Login) untimely(now time.Time) string {
+	switch {
+	case l.ended(now):
+		return "has ended already"
+	case now.Before(l.NotBefore):
+		return "is not valid yet"
+	}
+	return ""
+}
+
+// due returns when to replace a login that ends, with a random number in [0, 1).
+func (l Login) due(random float64) time.Time {
+	margin, jitter := renewal(l.Expires.Sub(l.Issued))
+	return l.Expires.Add(-margin - time.Duration(random*float64(jitter)))
 }
 
 // sign answers the server's challenge.

@@ -28,8 +28,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // operator signs for a server in JWT mode.
 type operator struct {
-	t       testing.TB
-	account nkeys.KeyPair
+	t        testing.TB
+	root     nkeys.KeyPair
+	account  nkeys.KeyPair
+	claims   *jwt.AccountClaims
+	resolver *server.MemAccResolver
 	*server.Server
 }
 
@@ -40,17 +43,31 @@ func must[T any](value T, err error) T {
 	return value
 }
 
-func operated(t testing.TB) *operator {
+func operated(t testing.TB, with ...func(*server.Options, *jwt.AccountClaims)) *operator {
 	t.Helper()
-	root, account := must(nkeys.CreateOperator()), must(nkeys.CreateAccount())
-	public := must(account.PublicKey())
-	claims := jwt.NewAccountClaims(public)
-	resolver := &server.MemAccResolver{}
-	if err := resolver.Store(public, must(claims.Encode(root))); err != nil {
+	o := &operator{t: t, root: must(nkeys.CreateOperator()), account: must(nkeys.CreateAccount()), resolver: &server.MemAccResolver{}}
+	o.claims = jwt.NewAccountClaims(must(o.account.PublicKey()))
+	trusted := must(jwt.DecodeOperatorClaims(must(jwt.NewOperatorClaims(must(o.root.PublicKey())).Encode(o.root))))
+	opts := &server.Options{TrustedOperators: []*jwt.OperatorClaims{trusted}, AccountResolver: o.resolver}
+	for _, f := range with {
+		f(opts, o.claims)
+	}
+	if err := o.resolver.Store(o.claims.Subject, must(o.claims.Encode(o.root))); err != nil {
 		t.Fatal(err)
 	}
-	trusted := must(jwt.DecodeOperatorClaims(must(jwt.NewOperatorClaims(must(root.PublicKey())).Encode(root))))
-	return &operator{t: t, account: account, Server: run(t, &server.Options{TrustedOperators: []*jwt.OperatorClaims{trusted}, AccountResolver: resolver})}
+	o.Server = run(t, opts)
+	return o
+}
+
+// revoke has the server refuse a user.
+func (o *operator) revoke(public string) {
+	o.t.Helper()
+	o.claims.Revoke(public)
+	encoded := must(o.claims.Encode(o.root))
+	if err := o.resolver.Store(o.claims.Subject, encoded); err != nil {
+		o.t.Fatal(err)
+	}
+	o.UpdateAccountClaims(must(o.LookupAccount(o.claims.Subject)), must(jwt.DecodeAccountClaims(encoded)))
 }
 
 func run(t testing.TB, opts *server.Options) *server.Server {
@@ -72,11 +89,14 @@ func run(t testing.TB, opts *server.Options) *server.Server {
 }
 
 // user makes a user whose JWT ends after so long; 0 for never.
-func (o *operator) user(life time.Duration) (token, seed string) {
+func (o *operator) user(life time.Duration, with ...func(*jwt.UserClaims)) (token, seed string) {
 	pair := must(nkeys.CreateUser())
 	claims := jwt.NewUserClaims(must(pair.PublicKey()))
 	if life > 0 {
 		claims.Expires = time.Now().Add(life).Unix()
+	}
+	for _, f := range with {
+		f(claims)
 	}
 	return must(claims.Encode(o.account)), string(must(pair.Seed()))
 }
@@ -86,6 +106,7 @@ type minting struct {
 	*operator
 	life  time.Duration
 	mu    sync.Mutex
+	with  []func(*jwt.UserClaims)
 	count int
 	down  bool
 }
@@ -99,9 +120,16 @@ func (m *minting) Fetch(context.Context) (credential.Payload, error) {
 		return credential.Payload{}, credential.Errorf(credential.Unavailable, "down")
 	}
 	m.count++
-	token, seed := m.user(m.life)
+	token, seed := m.user(m.life, m.with...)
 	v := credential.Version{ID: strconv.Itoa(m.count), Fields: map[string]credential.Secret{"jwt": credential.NewSecret(token), "seed": credential.NewSecret(seed)}}
 	return credential.Payload{Versions: []credential.Version{v}}, nil
+}
+
+// change has the next users be others.
+func (m *minting) change(with ...func(*jwt.UserClaims)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.with = with
 }
 
 func (m *minting) setDown(down bool) {
@@ -136,7 +164,7 @@ type fixture struct {
 }
 
 // open connects with the logins of a source.
-func open(t *testing.T, url string, source credential.Source) *fixture {
+func open(t *testing.T, url string, source credential.Source, with ...func(*natsconn.Config)) *fixture {
 	t.Helper()
 	f := &fixture{log: &record{}}
 	var err error
@@ -149,14 +177,19 @@ func open(t *testing.T, url string, source credential.Source) *fixture {
 		t.Fatal(err)
 	}
 	presenter := must(credential.NewPresenter(f.key, natsconn.Decode))
-	f.Conn, err = natsconn.Open(t.Context(), natsconn.Config{
-		Servers: []string{url}, Name: "test", Credential: presenter, Log: slog.New(slog.NewTextHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-	})
+	cfg := natsconn.Config{
+		Servers: []string{url}, Name: "test", Credential: presenter, Spread: time.Millisecond,
+		Log: slog.New(slog.NewTextHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}
+	for _, change := range with {
+		change(&cfg)
+	}
+	f.Conn, err = natsconn.Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(f.Close)
-	if _, err := f.NATS().Subscribe("subject", func(*nats.Msg) { f.got.Add(1) }); err != nil {
+	if _, err := f.Subscribe("subject", func(*nats.Msg) { f.got.Add(1) }); err != nil {
 		t.Fatal(err)
 	}
 	return f
@@ -167,7 +200,7 @@ func (f *fixture) works(t *testing.T, when string) {
 	t.Helper()
 	before := f.got.Load()
 	pubsubtest.Eventually(t, when+": the subscription delivers", func() bool {
-		if err := f.NATS().Publish("subject", nil); err != nil {
+		if err := f.Publish("subject", nil); err != nil {
 			t.Fatalf("%s: Publish: %v", when, err)
 		}
 		return f.got.Load() > before
@@ -248,19 +281,21 @@ func TestChangeOfTheSource(t *testing.T) {
 	source.Notify(credential.Notice{})
 	pubsubtest.Eventually(t, "connected as b", func() bool { return f.Generation() == 2 })
 	f.works(t, "changed")
-	clients := must(s.Connz(&server.ConnzOptions{Username: true}))
-	if len(clients.Conns) != 1 || clients.Conns[0].AuthorizedUser != "b" {
-		t.Errorf("the server sees %d connections, want one of b", len(clients.Conns))
-	}
+	pubsubtest.Eventually(t, "the server sees one connection, of b", func() bool {
+		clients := must(s.Connz(&server.ConnzOptions{Username: true}))
+		return len(clients.Conns) == 1 && clients.Conns[0].AuthorizedUser == "b"
+	})
 	if n := f.log.count("reason=refused"); n != 0 {
 		t.Errorf("%d refusals, want none", n)
 	}
 }
 
+func inPlace(cfg *natsconn.Config) { cfg.InPlace = true }
+
 // I7: whenever a connect happens, JWT and seed are of one generation.
 func TestI7JWTAndSeedOfOneGeneration(t *testing.T) {
 	o := operated(t)
-	f := open(t, o.ClientURL(), &minting{operator: o})
+	f := open(t, o.ClientURL(), &minting{operator: o}, inPlace)
 	f.works(t, "at first")
 	stop := make(chan struct{})
 	var work sync.WaitGroup
@@ -359,11 +394,16 @@ func TestDecode(t *testing.T) {
 		{"user and password", "", fields("user", "u", "password", "p"), fmt.Sprint("", "", "u", "p", "", 0)},
 		{"token", "", fields("token", "t"), fmt.Sprint("", "", "", "", "t", 0)},
 		{"a value", "t", nil, fmt.Sprint("", "", "", "", "t", 0)},
-		{"nothing", "", nil, "has none of: jwt and seed, user and password, token"},
-		{"other fields", "", fields("note", "x"), "has none of: jwt and seed, user and password, token"},
+		{"nkey", "", fields("nkey", seed), fmt.Sprint("", seed, "", "", "", 0)},
+		{"a seed alone", seed + "\n", nil, fmt.Sprint("", seed, "", "", "", 0)},
+		{"nkey and token", "", fields("nkey", seed, "token", "t"), "has more than one of: jwt and seed, nkey, user and password, token"},
+		{"the nkey of an account", "", fields("nkey", string(must(account.Seed()))), "the nkey of a NATS login is not the seed of a user"},
+		{"no nkey", "", fields("nkey", "SU"), "the nkey of a NATS login is not the seed of a user"},
+		{"nothing", "", nil, "has none of: jwt and seed, nkey, user and password, token"},
+		{"other fields", "", fields("note", "x"), "has none of: jwt and seed, nkey, user and password, token"},
 		{"jwt alone", "", fields("jwt", token), "has one of jwt and seed, and needs both"},
 		{"password alone", "", fields("password", "p"), "has one of user and password, and needs both"},
-		{"two ways", "", fields("token", "t", "user", "u", "password", "p"), "has more than one of: jwt and seed, user and password, token"},
+		{"two ways", "", fields("token", "t", "user", "u", "password", "p"), "has more than one of: jwt and seed, nkey, user and password, token"},
 		{"the seed of another", "", fields("jwt", token, "seed", otherSeed), "the seed of a NATS login is not that of the user in the JWT"},
 		{"no JWT", "", fields("jwt", "x.y.z", "seed", seed), "the JWT of a NATS login is not that of a user"},
 		{"no seed", "", fields("jwt", token, "seed", "SU"), "the seed of a NATS login is none"},
@@ -406,7 +446,7 @@ func FuzzDecode(f *testing.F) {
 		if err != nil && !errors.Is(err, credential.Invalid) {
 			t.Errorf("Decode = %v, want an Invalid error", err)
 		}
-		if err == nil && (l.JWT == "") != (l.Seed.Len() == 0) {
+		if err == nil && (l.JWT+l.Public == "") != (l.Seed.Len() == 0) {
 			t.Errorf("Decode(%q, %q, %q) has half of a pair", text, token, seed)
 		}
 	})

@@ -1,0 +1,247 @@
+package natsconn
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/parley-backend/parley/credential"
+)
+
+const (
+	settleWait = 200 * time.Millisecond // for servers to tell each other of a subscription
+	quietWait  = 2 * time.Second        // for a moment without requests, before a reconnect in place
+	beforeEnd  = time.Second            // before its login ends, a replaced connection is closed
+)
+
+// Why a hand-over was not done.
+var (
+	errInPlace = errors.New("natsconn: the new login takes effect in place")
+	errSick    = errors.New("natsconn: the connection in use does not answer")
+)
+
+// handOver replaces the connection in use by one with the newest login. When it fails,
+// the connection in use stays as it was, and nothing is lost.
+func (c *Conn) handOver(why string) error {
+	c.mu.RLock()
+	old := c.link
+	c.mu.RUnlock()
+	if c.cfg.InPlace {
+		return errInPlace
+	}
+	next, err := c.connect(c.order(old), false)
+	if err != nil {
+		using, _ := next.login()
+		if refusal(err) {
+			c.rejected(using.Generation, err)
+		}
+		if errors.Is(err, nats.ErrMaxAccountConnectionsExceeded) || errors.Is(err, nats.ErrMaxConnectionsExceeded) {
+			return errInPlace // there is no room for two
+		}
+		return err
+	}
+	c.interests.Lock()
+	defer c.interests.Unlock()
+	if err = c.prepare(old, next); err == nil {
+		err = c.swap(old, next)
+	}
+	if err != nil {
+		c.detach(next)
+		c.work.Go(func() { c.retire(next) }) // what it got is handled, too
+		return err
+	}
+	lease, _ := next.login()
+	c.accepted(lease)
+	c.cfg.Log.Info("handed over to a new NATS connection", "event", "nats_handover", "reason", why, "version", lease.VersionID, "generation", lease.Generation)
+	c.detach(old)
+	moved := c.moveConsumers(old, next)
+	c.work.Go(func() {
+		moved()
+		c.retire(old)
+	})
+	return nil
+}
+
+// order is the servers, the one in use first. Between two connections to one server the
+// hand-over of a queue group is exact; others hear of it a moment later.
+func (c *Conn) order(old *link) []string {
+	servers := slices.Clone(c.cfg.Servers)
+	in, err := url.Parse(old.nc.ConnectedUrl())
+	if err != nil || in.Host == "" {
+		return servers
+	}
+	at := slices.IndexFunc(servers, func(server string) bool {
+		u, err := url.Parse(server)
+		return err == nil && u.Host == in.Host
+	})
+	switch {
+	case at >= 0:
+		servers[0], servers[at] = servers[at], servers[0]
+	case c.cfg.TLS == nil && !c.cfg.TLSFirst && in.Scheme != "tls": // it told its address itself; its certificate may not
+		servers = append([]string{in.Scheme + "://" + in.Host}, servers...)
+	}
+	return servers
+}
+
+// prepare subscribes on the next connection and makes sure of it.
+func (c *Conn) prepare(old, next *link) error {
+	for s := range c.subs {
+		if s.on[old] == nil {
+			continue
+		}
+		if s.plain && s.queue == "" && !c.cfg.AllowDuplicates {
+			return errInPlace
+		}
+		if err := s.attach(next); err != nil {
+			return err
+		}
+	}
+	if err := next.confirm(c.ctx); err != nil {
+		return err
+	}
+	for s := range c.subs {
+		if s.on[next] == nil || !next.refuses(s) || old.refuses(s) {
+			continue
+		}
+		if s.queue != "" || s.plain {
+			return refusedBy(nats.ErrPermissionViolation, "the new login may not subscribe to "+s.subject)
+		}
+		if !c.cfg.AllowDuplicates {
+			return errInPlace
+		}
+		if err := s.without(next); err != nil {
+			return err
+		}
+	}
+	if err := c.findConsumers(next); err != nil {
+		return err
+	}
+	if old.nc.ConnectedServerId() != next.nc.ConnectedServerId() {
+		select {
+		case <-time.After(settleWait):
+		case <-c.ctx.Done():
+			return c.ctx.Err()
+		}
+	}
+	return nil
+}
+
+// swap has everything that is published from now on go to the next connection. It waits
+// until the server has what was published before, so that nothing overtakes it.
+func (c *Conn) swap(old, next *link) error {
+	if old.nc.FlushTimeout(confirmWait) != nil { // most of it, while nobody waits
+		return errSick
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !old.nc.IsConnected() || old.nc.FlushTimeout(flushWait) != nil {
+		return errSick
+	}
+	if !next.nc.IsConnected() || c.ctx.Err() != nil {
+		return nats.ErrDisconnected
+	}
+	if old.unconfirmed.Load() && old.reconnects.Load() != old.nc.Stats().Reconnects {
+		next.unconfirmed.Store(true) // the next Flush tells of a loss before
+		next.reconnects.Store(^uint64(0))
+	}
+	c.link = next
+	return nil
+}
+
+// detach asks the server for no more messages on a connection. What it has sent still
+// arrives until retire closes it.
+func (c *Conn) detach(l *link) {
+	c.mu.Lock()
+	c.retired[l] = struct{}{}
+	c.mu.Unlock()
+	for s := range c.subs {
+		if on := s.on[l]; on != nil {
+			_ = on.Drain() // fails only where the connection is closed
+			delete(s.on, l)
+		}
+	}
+}
+
+// retire closes a connection that was replaced when nothing needs it any more.
+func (c *Conn) retire(l *link) {
+	defer l.nc.Close()
+	defer func() {
+		c.mu.Lock()
+		delete(c.retired, l)
+		c.mu.Unlock()
+	}()
+	using, _ := l.login()
+	ctx, cancel := context.WithTimeout(c.ctx, c.linger(l))
+	defer cancel()
+	_ = l.emptied(ctx) // where it is lost, so is what was on its way
+	for l.busy.Load() > 0 {
+		select {
+		case <-l.idle:
+		case <-ctx.Done():
+			if c.ctx.Err() == nil {
+				c.cfg.Log.Warn("a replaced NATS connection is closed while it is used", "event", "nats_linger", "generation", using.Generation, "requests", l.busy.Load())
+			}
+			return
+		}
+	}
+	if l.nc.IsConnected() {
+		_ = l.nc.FlushTimeout(flushWait) // answers of the last handlers
+	}
+}
+
+// linger is how long a connection that was replaced may stay.
+func (c *Conn) linger(l *link) time.Duration {
+	using, _ := l.login()
+	if end := using.Value.Expires; !end.IsZero() {
+		return max(0, min(c.cfg.Linger, time.Until(end)-beforeEnd))
+	}
+	return c.cfg.Linger
+}
+
+// inPlace has the connection in use reconnect, if possible when no request is waiting.
+func (c *Conn) inPlace(l *link) {
+	if l.nc.IsConnected() && !c.cfg.InPlace {
+		wait := time.NewTimer(min(quietWait, c.linger(l)))
+		defer wait.Stop()
+	quiet:
+		for l.busy.Load() > 0 {
+			select {
+			case <-l.idle:
+			case <-wait.C:
+				break quiet
+			case <-c.ctx.Done():
+				return
+			}
+		}
+	}
+	_ = l.nc.ForceReconnect() // fails only when closed
+}
+
+// accepted notes that the server took a login.
+func (c *Conn) accepted(lease credential.Lease[Login]) {
+	c.state.Lock()
+	defer c.state.Unlock()
+	if lease.Generation >= c.good.Generation {
+		c.good = lease
+	}
+	if c.bad <= lease.Generation { // not after the one before has been taken up again
+		c.bad, c.trouble = 0, nil
+	}
+}
+
+// rejected notes that it did not.
+func (c *Conn) rejected(generation uint64, err error) {
+	c.state.Lock()
+	defer c.state.Unlock()
+	if generation == c.good.Generation {
+		c.good = credential.Lease[Login]{}
+	}
+	if generation >= c.bad {
+		c.bad = generation
+	}
+	c.trouble = refusedBy(err, "the login is refused")
+}
