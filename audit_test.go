@@ -25,7 +25,7 @@ func TestI19EveryDecisionIsAudited(t *testing.T) {
 	s, err := New(t.Context(), Config{
 		AppID: "app", Store: memory.New(), MasterKey: credential.Literal(master), ReadOnlyMasterKey: credential.Literal(readOnly),
 		MaintenanceKey: credential.Literal(maintenance), RESTAPIKey: credential.Literal(client), MasterKeyIPs: []string{"10.0.0.1"}, MaintenanceKeyIPs: []string{"10.0.0.1"},
-		Log: slog.New(slog.NewTextHandler(&log, nil)), AuditLog: AuditAll,
+		Log: slog.New(slog.NewTextHandler(&log, nil)), AuditLog: AuditAll, Node: "n1",
 		Audit: func(a Audit) {
 			told = append(told, fmt.Sprintf("%s %s %s %v %s %s %s %d", a.Key, a.Decision.Verdict, a.Decision.Reason, a.WrongAddress, a.IP, a.Method, a.Route, a.Status))
 			if a.Decision.OK() && (a.Decision.VersionID == "" || a.Decision.Generation == 0) || a.RequestID == "" {
@@ -44,12 +44,12 @@ func TestI19EveryDecisionIsAudited(t *testing.T) {
 	}{
 		{"no key", "GET", "/classes/A", "", "10.0.0.1", nil, nil},
 		{"the master key", "GET", "/schemas", "", "10.0.0.1", []string{"X-Parse-Master-Key", master}, []string{"masterKey accept match false 10.0.0.1 GET /schemas 200"}},
-		{"from elsewhere", "GET", "/schemas", "", "10.0.0.2", []string{"X-Parse-Master-Key", master}, []string{"masterKey accept match true 10.0.0.2 GET  403"}},
+		{"from elsewhere", "GET", "/schemas", "", "10.0.0.2", []string{"X-Parse-Master-Key", master}, []string{"masterKey accept match true 10.0.0.2 GET /schemas 403"}},
 		{"the read-only one", "GET", "/classes/A", "", "10.0.0.2", []string{"X-Parse-Master-Key", readOnly}, []string{"readOnlyMasterKey accept match false 10.0.0.2 GET /classes/:class 200"}},
 		{"the maintenance key", "GET", "/classes/A", "", "10.0.0.1", []string{"X-Parse-Maintenance-Key", maintenance}, []string{"maintenanceKey accept match false 10.0.0.1 GET /classes/:class 200"}},
-		{"none of them", "GET", "/schemas", "", "10.0.0.1", []string{"X-Parse-Master-Key", other}, []string{"masterKey reject unknown false 10.0.0.1 GET  403"}},
+		{"none of them", "GET", "/schemas", "", "10.0.0.1", []string{"X-Parse-Master-Key", other}, []string{"masterKey reject unknown false 10.0.0.1 GET /schemas 403"}},
 		{"a client key", "GET", "/config", "", "10.0.0.1", []string{"X-Parse-REST-API-Key", client}, []string{"restAPIKey accept match false 10.0.0.1 GET /config 200"}},
-		{"a wrong client key", "GET", "/classes/A", "", "10.0.0.1", []string{"X-Parse-REST-API-Key", other}, []string{"restAPIKey reject unknown false 10.0.0.1 GET  403"}},
+		{"a wrong client key", "GET", "/classes/A", "", "10.0.0.1", []string{"X-Parse-REST-API-Key", other}, []string{"restAPIKey reject unknown false 10.0.0.1 GET /classes/:class 403"}},
 		{"in the body", "POST", "/schemas", `{"_ApplicationId":"app","_MasterKey":"` + master + `","_method":"GET"}`, "10.0.0.1", []string{"X-Parse-Application-Id", ""}, []string{"masterKey accept match false 10.0.0.1 GET /schemas 200"}},
 	} {
 		told = nil
@@ -64,7 +64,7 @@ func TestI19EveryDecisionIsAudited(t *testing.T) {
 			t.Errorf("%s (-want +told):\n%s", c.name, diff)
 		}
 	}
-	if n := strings.Count(log.String(), `msg="key presented"`); n != 8 {
+	if n := strings.Count(log.String(), `msg="key presented" server=n1 `); n != 8 {
 		t.Errorf("the log has %d records, want 8:\n%s", n, log.String())
 	}
 	if strings.Contains(log.String(), "canary") {

@@ -50,7 +50,7 @@ type Config struct {
 	Bus pubsub.Bus
 	// InstallKey authenticates what servers tell each other over the Bus. It is the same on all of them, 32 bytes or more.
 	InstallKey credential.Secret
-	// Node is the name of this server in the logs of the others.
+	// Node is the name of this server in the logs of the others, and in its own: as the attribute server of every record.
 	Node string
 
 	// Addresses that the privileged keys may be used from, as addresses or CIDR ranges. Nil is the default: loopback for

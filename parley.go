@@ -50,6 +50,9 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
+	if cfg.Node != "" {
+		log = log.With("server", cfg.Node)
+	}
 	proxies, err := auth.ParseProxies(cfg.TrustProxy)
 	if err != nil {
 		return nil, fmt.Errorf("trustProxy: %w", err)

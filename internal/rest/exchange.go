@@ -478,6 +478,18 @@ func (x *exchange) observedMethod() string {
 	return "other" // a made-up method must not become a metric of its own
 }
 
+// asked is the pattern of the route that the request is for, whether it got there or not; "" for none.
+func (x *exchange) asked() string {
+	path, below := x.server.below(x.r.URL.Path)
+	if x.route != "" || !below {
+		return x.route
+	}
+	if rt, _ := x.server.routes.find(x.method, path); rt != nil {
+		return rt.pattern
+	}
+	return ""
+}
+
 // requestID is the id that the client or a proxy gave the request when it is short and harmless, else a new one.
 func requestID(r *http.Request) string {
 	if id := r.Header.Get("X-Request-Id"); id != "" && len(id) <= 64 && strings.IndexFunc(id, notInID) < 0 {

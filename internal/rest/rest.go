@@ -104,7 +104,7 @@ type Audit struct {
 	auth.Use
 	IP        netip.Addr
 	Method    string // of the protocol
-	Route     string // pattern, as /classes/:class; "" for none
+	Route     string // pattern, as /classes/:class, also of a request that was refused before it got there; "" for none
 	Status    int    // of the answer
 	RequestID string
 }
@@ -178,7 +178,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		s.bodies.Add(-x.reserved)
 		for _, use := range x.uses.All {
-			s.cfg.Audit(Audit{Use: use, IP: x.ip, Method: x.observedMethod(), Route: x.route, Status: x.status, RequestID: x.id})
+			s.cfg.Audit(Audit{Use: use, IP: x.ip, Method: x.observedMethod(), Route: x.asked(), Status: x.status, RequestID: x.id})
 		}
 		s.cfg.Observe(Observation{Route: x.route, Method: x.observedMethod(), Status: x.status, Duration: s.cfg.Now().Sub(began)})
 	}()
