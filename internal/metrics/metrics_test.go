@@ -2,13 +2,18 @@ package metrics
 
 import (
 	"context"
+	"maps"
 	"net/http/httptest"
+	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/parley-backend/parley/credential"
 	"github.com/parley-backend/parley/internal/rest"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // TestMetrics counts some requests and looks at a key in its overlap: names, labels and numbers, and never a value.
@@ -64,4 +69,37 @@ func TestMetrics(t *testing.T) {
 	if strings.Contains(text, "canary") {
 		t.Errorf("the metrics hold a key:\n%s", text)
 	}
+}
+
+// TestDocumented compares the metrics with the table in docs/operate.md: names and labels.
+func TestDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../docs/operate.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := make(map[string]bool)
+	for _, row := range regexp.MustCompile("(?m)^\\| `(parley_[a-z_]+)(?:{([a-z,]*)})?` \\|").FindAllSubmatch(page, -1) {
+		told[string(row[1])+" "+sorted(string(row[2]))] = true
+	}
+	m := New()
+	m.Credentials(&credential.Set{})
+	all := make(chan *prometheus.Desc, 100)
+	m.registry.Describe(all)
+	close(all)
+	have := make(map[string]bool)
+	described := regexp.MustCompile(`fqName: "(parley_[a-z_]+)".*variableLabels: {([a-z,]*)}`)
+	for d := range all {
+		if f := described.FindStringSubmatch(d.String()); f != nil {
+			have[f[1]+" "+sorted(f[2])] = true
+		}
+	}
+	if len(have) < 11 || !maps.Equal(told, have) {
+		t.Errorf("docs/operate.md tells of %q, want %q", slices.Sorted(maps.Keys(told)), slices.Sorted(maps.Keys(have)))
+	}
+}
+
+func sorted(labels string) string {
+	names := strings.Split(labels, ",")
+	slices.Sort(names)
+	return strings.Join(names, ",")
 }
