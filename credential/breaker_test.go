@@ -218,3 +218,43 @@ func TestBreakerInAChain(t *testing.T) {
 		}
 	})
 }
+
+// A secret that its store cannot give, while it gives others, holds up none of these: neither one such secret, nor many.
+func TestOneSecretHoldsUpNoOther(t *testing.T) {
+	for _, broken := range []int{1, 20} {
+		t.Run(fmt.Sprint(broken), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var set credential.Set
+				t.Cleanup(set.Stop)
+				info := credential.Info{Instance: "store"}
+				for i := range broken {
+					if _, err := credential.New(credential.Config{Name: fmt.Sprint("broken-", i), Set: &set, Source: failing(info, errDown), Startup: credential.Degraded}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				good, err := credential.New(credential.Config{Name: "good", Set: &set, Source: credentialtest.New(info, keyA), Startup: credential.Degraded})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := set.Start(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				for good.Status().Condition == credential.Empty { // as long as nothing is known of any of them
+					sleep(time.Second)
+				}
+				oldest := time.Duration(0)
+				for range 6 * 3600 {
+					sleep(time.Second)
+					oldest = max(oldest, good.Status().Age)
+				}
+				held := time.Minute // until the next attempt at the store, which is this credential's
+				if broken == 1 {
+					held = 0
+				}
+				if limit := 5*time.Minute + held; oldest > limit {
+					t.Errorf("it was %v old, want at most %v", oldest, limit)
+				}
+			})
+		})
+	}
+}

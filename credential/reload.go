@@ -213,7 +213,7 @@ func (n *reconfiguration) askOnce(trial *Credential) *Error {
 	leave := n.to.Set.instance(n.to.info.Instance).place(trial.ctx)
 	n.began = n.now()
 	n.counters.fetches.Add(1)
-	r := trial.fetch(asking{set: n.to.Set, urgent: true})
+	r := trial.fetch(asking{set: n.to.Set, by: n.Credential, urgent: true})
 	leave()
 	if r.err == nil {
 		n.incoming, n.leftOut, r.err = trial.accept(r.payload, n.now())

@@ -253,7 +253,7 @@ func (c *Credential) fly(f *flight, delay time.Duration, hurry <-chan struct{}) 
 		return
 	}
 	f.begun = true
-	how := asking{set: c.cfg().Set, urgent: f.urgent, refused: f.refused}
+	how := asking{set: c.cfg().Set, by: c, urgent: f.urgent, refused: f.refused}
 	began := c.now()
 	c.lastStart, c.fetched, c.lastFetch = began.mono, true, began.time()
 	hung := c.hung != nil

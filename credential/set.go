@@ -65,6 +65,7 @@ func (s *Set) leave(c *Credential) {
 	if s == nil {
 		return
 	}
+	defer s.forget(c)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.members = slices.DeleteFunc(s.members, func(m member) bool { return m.Credential == c })
