@@ -361,3 +361,29 @@ func (s *Server) Restart(t testing.TB) {
 		t.Fatalf("PostgreSQL did not start again: %v", err)
 	}
 }
+
+// Crash ends the server without a shutdown, and starts it at the same address: it recovers what it acknowledged.
+func (s *Server) Crash(t testing.TB) {
+	t.Helper()
+	if s.own == nil {
+		t.Fatalf("the server that %s names is not stopped: ask for Options.Own", Variable)
+	}
+	if err := s.own.stop(syscall.SIGQUIT); err != nil {
+		t.Fatalf("PostgreSQL did not end: %v", err)
+	}
+	if err := s.start(); err != nil {
+		t.Fatalf("PostgreSQL did not start again: %v", err)
+	}
+}
+
+// databases counts those of Database.
+var databases atomic.Int64
+
+// Database makes an empty database, which ends with the test, and returns its URI for the superuser.
+func (s *Server) Database(t testing.TB) string {
+	t.Helper()
+	name := fmt.Sprintf("test_%d_%d", os.Getpid(), databases.Add(1))
+	s.Exec(t, "CREATE DATABASE "+name)
+	t.Cleanup(func() { s.Exec(t, "DROP DATABASE "+name+" WITH (FORCE)") })
+	return s.URI("", "", name)
+}

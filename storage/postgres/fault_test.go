@@ -1,0 +1,315 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/parley-backend/parley/internal/pgtest"
+	"github.com/parley-backend/parley/parse"
+	"github.com/parley-backend/parley/query"
+	"github.com/parley-backend/parley/schema"
+	"github.com/parley-backend/parley/storage"
+)
+
+// durable are the settings of a server that keeps what it acknowledged.
+var durable = map[string]string{"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
+
+func thing() *schema.Class {
+	c := schema.New("Thing")
+	c.Fields["n"] = schema.Field{Type: schema.Number}
+	c.Fields["s"] = schema.Field{Type: schema.String}
+	return c
+}
+
+func save(t *testing.T, db *DB, class *schema.Class) *schema.Class {
+	t.Helper()
+	if err := db.SaveClass(context.Background(), class); err != nil {
+		t.Fatalf("SaveClass(%s) = %v", class.Name, err)
+	}
+	return class
+}
+
+func object(class, id string, fields ...any) *parse.Object {
+	return parse.NewObject(class, append([]any{"objectId", id, "createdAt", parse.Date(0), "updatedAt", parse.Date(0)}, fields...)...)
+}
+
+func byID(id string) query.Node {
+	return &query.Constraint{Key: "objectId", Op: query.Eq, Arg: id}
+}
+
+// ids returns the ids of what a query finds.
+func ids(t *testing.T, db *DB, class *schema.Class, q *query.Find) []string {
+	t.Helper()
+	var list []string
+	for o, err := range db.Find(context.Background(), class, q) {
+		if err != nil {
+			t.Fatalf("Find(%s) = %v", query.Print(q.Where), err)
+		}
+		list = append(list, o.ID())
+	}
+	return list
+}
+
+// kill ends the connections of a database of the tests, but for the one that asks.
+func kill(t *testing.T, server *pgtest.Server, name string) {
+	t.Helper()
+	server.Exec(t, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '"+name+"'")
+}
+
+// TestKilledConnections: connections that the server ended while they were idle are noticed by nobody.
+func TestKilledConnections(t *testing.T) {
+	server := pgtest.Shared(t)
+	db := open(t, Config{URI: server.Schema(t) + "&application_name=idle"})
+	class := save(t, db, thing())
+	ctx := context.Background()
+	for i := range 20 {
+		id := fmt.Sprint("x", i)
+		err := db.Create(ctx, class, object("Thing", id, "n", 1.0))
+		for errors.Is(err, storage.Unavailable) { // it was told that nothing is known, so it tries again
+			if err = db.Create(ctx, class, object("Thing", id, "n", 1.0)); errors.Is(err, storage.Duplicate) {
+				err = nil
+			}
+		}
+		if err != nil {
+			t.Fatalf("Create = %v", err)
+		}
+		kill(t, server, "idle")
+		if n, err := db.Count(ctx, class, nil); n != int64(i+1) || err != nil {
+			t.Fatalf("Count() after the connections were ended = %d, %v, want %d", n, err, i+1)
+		}
+	}
+}
+
+// TestKilledInTransaction: a transaction whose connection ends is Unavailable, and nothing of it is stored.
+func TestKilledInTransaction(t *testing.T) {
+	server := pgtest.Shared(t)
+	db := open(t, Config{URI: server.Schema(t) + "&application_name=busy"})
+	class := save(t, db, thing())
+	err := db.Transact(context.Background(), func(ctx context.Context, tx storage.Store) error {
+		if err := tx.Create(ctx, class, object("Thing", "x")); err != nil {
+			t.Errorf("Create = %v", err)
+		}
+		kill(t, server, "busy")
+		err := tx.Create(ctx, class, object("Thing", "y"))
+		if !errors.Is(err, storage.Unavailable) {
+			t.Errorf("Create on a connection that was ended = %v, want Unavailable", err)
+		}
+		for _, err := range tx.Find(ctx, class, &query.Find{Limit: -1}) {
+			if !errors.Is(err, storage.Unavailable) {
+				t.Errorf("Find on a connection that was ended = %v, want Unavailable", err)
+			}
+		}
+		return nil // even if the caller goes on as if nothing had been
+	})
+	if !errors.Is(err, storage.Unavailable) {
+		t.Errorf("Transact = %v, want Unavailable", err)
+	}
+	if got := ids(t, db, class, &query.Find{Limit: -1}); len(got) != 0 {
+		t.Errorf("the objects of a transaction that was ended = %v, want none", got)
+	}
+}
+
+// TestRestart: while the server stops, crashes and starts, what was acknowledged is stored; the rest is Unavailable; afterwards all works.
+func TestRestart(t *testing.T) {
+	server := pgtest.Start(t, pgtest.Options{Own: true, Settings: durable})
+	db := open(t, Config{URI: server.URI("", "", ""), AcquireTimeout: 5 * time.Second})
+	class := save(t, db, thing())
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	var stored []string
+	restarted := make(chan struct{})
+	enough := sync.OnceFunc(func() { close(restarted) })
+	for worker := range 4 {
+		wg.Go(func() {
+			for i := 0; ctx.Err() == nil; i++ {
+				id := fmt.Sprintf("w%dx%d", worker, i)
+				switch err := db.Create(ctx, class, object("Thing", id, "n", 1.0)); {
+				case err == nil:
+					mu.Lock()
+					if stored = append(stored, id); len(stored) > 40 {
+						enough()
+					}
+					mu.Unlock()
+				case !errors.Is(err, storage.Unavailable):
+					t.Errorf("Create(%s) = %v, want Unavailable", id, err)
+				}
+			}
+		})
+	}
+	<-restarted
+	server.Restart(t)
+	server.Crash(t)
+	cancel()
+	wg.Wait()
+	found := map[string]bool{}
+	for _, id := range ids(t, db, class, &query.Find{Limit: -1}) {
+		found[id] = true
+	}
+	for _, id := range stored {
+		if !found[id] {
+			t.Errorf("%s was acknowledged and is gone", id)
+		}
+	}
+	if err := db.Create(context.Background(), class, object("Thing", "after")); err != nil {
+		t.Errorf("Create after the restart = %v", err)
+	}
+}
+
+// TestServerGone: a server that is not there is Unavailable at once, and is found again when it is back.
+func TestServerGone(t *testing.T) {
+	server := pgtest.Start(t, pgtest.Options{Own: true})
+	db := open(t, Config{URI: server.URI("", "", "")})
+	class := save(t, db, thing())
+	server.Stop(t)
+	ctx := context.Background()
+	calls := map[string]error{
+		"Create":    db.Create(ctx, class, object("Thing", "x")),
+		"SaveClass": db.SaveClass(ctx, class),
+		"Ping":      db.Ping(ctx),
+		"Transact":  db.Transact(ctx, func(context.Context, storage.Store) error { return nil }),
+	}
+	_, calls["Count"] = db.Count(ctx, class, nil)
+	_, calls["Update"] = db.Update(ctx, class, nil, parse.NewMap("n", 1.0), -1)
+	_, calls["Delete"] = db.Delete(ctx, class, nil, -1)
+	_, calls["Classes"] = db.Classes(ctx)
+	_, calls["Open"] = Open(ctx, Config{URI: server.URI("", "", "")})
+	for name, err := range calls {
+		if !errors.Is(err, storage.Unavailable) {
+			t.Errorf("%s without a server = %v, want Unavailable", name, err)
+		}
+	}
+	server.Restart(t)
+	if err := db.Ping(ctx); err != nil {
+		t.Errorf("Ping() when the server is back = %v", err)
+	}
+}
+
+// TestNoConnection: who gets no connection in time is told that the database is Unavailable, and nobody else notices.
+func TestNoConnection(t *testing.T) {
+	db := open(t, Config{MaxConns: 1, AcquireTimeout: 500 * time.Millisecond})
+	class := save(t, db, thing())
+	err := db.Transact(context.Background(), func(ctx context.Context, tx storage.Store) error {
+		if _, err := db.Count(ctx, class, nil); !errors.Is(err, storage.Unavailable) || !errors.Is(err, errBusy) {
+			t.Errorf("Count without a free connection = %v, want Unavailable", err)
+		}
+		return tx.Create(ctx, class, object("Thing", "x"))
+	})
+	if err != nil {
+		t.Errorf("Transact = %v", err)
+	}
+	if n, err := db.Count(context.Background(), class, nil); n != 1 || err != nil {
+		t.Errorf("Count() = %d, %v, want 1", n, err)
+	}
+}
+
+// TestTooManyConnections: a server that takes no more connections is Unavailable.
+func TestTooManyConnections(t *testing.T) {
+	server := pgtest.Start(t, pgtest.Options{Own: true})
+	server.Exec(t, "CREATE ROLE few LOGIN PASSWORD 'few' CONNECTION LIMIT 1", "CREATE SCHEMA few AUTHORIZATION few")
+	db := open(t, Config{URI: server.URI("few", "few", "") + "&search_path=few"})
+	class := save(t, db, thing())
+	err := db.Transact(context.Background(), func(ctx context.Context, tx storage.Store) error {
+		_, err := db.Count(ctx, class, nil)
+		return err
+	})
+	if !errors.Is(err, storage.Unavailable) {
+		t.Errorf("Count with too many connections = %v, want Unavailable", err)
+	}
+}
+
+// TestVisitorsShareThePool: reads that hand out objects while they hold a connection leave one to their visitors.
+func TestVisitorsShareThePool(t *testing.T) {
+	db := open(t, Config{MaxConns: 2})
+	class := save(t, db, thing())
+	var objects []*parse.Object
+	for i := range 3 * page {
+		objects = append(objects, object("Thing", fmt.Sprintf("x%04d", i), "n", float64(i)))
+	}
+	ctx := context.Background()
+	if err := db.Create(ctx, class, objects...); err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for range 6 {
+		wg.Go(func() {
+			seen := 0
+			for o, err := range db.Find(ctx, class, &query.Find{Limit: -1}) {
+				if err != nil {
+					t.Errorf("Find = %v", err)
+					return
+				}
+				if seen++; seen%100 == 0 {
+					if n, err := db.Count(ctx, class, byID(o.ID())); n != 1 || err != nil {
+						t.Errorf("Count(%s) = %d, %v, want 1", o.ID(), n, err)
+					}
+				}
+			}
+			if seen != len(objects) {
+				t.Errorf("a visitor saw %d objects, want %d", seen, len(objects))
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// TestCanceledStatement: a statement that waits for a lock ends with its context; nothing of it is stored and its connection is used on.
+func TestCanceledStatement(t *testing.T) {
+	db := open(t, Config{MaxConns: 2})
+	class := save(t, db, thing())
+	ctx := context.Background()
+	if err := db.Create(ctx, class, object("Thing", "x", "n", 1.0)); err != nil {
+		t.Fatal(err)
+	}
+	err := db.Transact(ctx, func(ctx context.Context, tx storage.Store) error {
+		if _, err := tx.Update(ctx, class, byID("x"), parse.NewMap("s", "locked"), 1); err != nil {
+			return err
+		}
+		for _, change := range []any{parse.Increment{Amount: 1}, 5.0} {
+			short, cancel := context.WithTimeout(ctx, 30*time.Millisecond)
+			_, err := db.Update(short, class, byID("x"), parse.NewMap("n", change), 1)
+			cancel()
+			if !errors.Is(err, storage.Unavailable) || !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("Update of a locked object = %v, want Unavailable and DeadlineExceeded", err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for o, err := range db.Find(ctx, class, &query.Find{Where: byID("x"), Limit: 1}) {
+		if err != nil || o.Get("n") != 1.0 || o.Get("s") != "locked" {
+			t.Errorf("the object = %v, %v, want n 1 and s locked", o, err)
+		}
+	}
+	if n := db.pool.Stat().NewConnsCount(); n > 2 {
+		t.Errorf("%d connections were made, want 2: one that was interrupted is used on", n)
+	}
+}
+
+// TestCloseEndsAll: nothing runs on after Close.
+func TestCloseEndsAll(t *testing.T) {
+	uri := pgtest.Shared(t).Schema(t)
+	ignore := goleak.IgnoreCurrent()
+	db, err := Open(context.Background(), Config{URI: uri})
+	if err != nil {
+		t.Fatal(err)
+	}
+	class := save(t, db, thing())
+	for range db.Find(context.Background(), class, &query.Find{Limit: -1}) {
+	}
+	if err := errors.Join(db.Close(), db.Close()); err != nil {
+		t.Errorf("Close() = %v", err)
+	}
+	if err := db.Ping(context.Background()); !errors.Is(err, storage.Unavailable) {
+		t.Errorf("Ping() after Close = %v, want Unavailable", err)
+	}
+	goleak.VerifyNone(t, ignore)
+}
