@@ -107,7 +107,7 @@ func (c *Conn) prepare(old, next *link) error {
 		if s.on[next] == nil || !next.refuses(s) || old.refuses(s) {
 			continue
 		}
-		if s.queue != "" || s.plain {
+		if s.queue != "" || s.plain || !next.allows(c.ctx, s.subject) {
 			return refusedBy(nats.ErrPermissionViolation, "the new login may not subscribe to "+s.subject)
 		}
 		if !c.cfg.AllowDuplicates {
@@ -128,6 +128,17 @@ func (c *Conn) prepare(old, next *link) error {
 		}
 	}
 	return nil
+}
+
+// allows reports whether a plain subscription is accepted. What it gets is dropped: the
+// connection in use gets it as well.
+func (l *link) allows(ctx context.Context, subject string) bool {
+	probe, err := l.nc.Subscribe(subject, func(*nats.Msg) {})
+	if err != nil {
+		return false
+	}
+	defer func() { _ = probe.Unsubscribe() }() // fails only where the connection is closed
+	return l.confirm(ctx) == nil && !l.refused(subject, "")
 }
 
 // swap has everything that is published from now on go to the next connection. It waits

@@ -150,7 +150,10 @@ func (l load) run(t *testing.T) {
 			check("plain", c, sent)
 		}
 		work.Go(func() {
-			*sent, _ = l.stream(func(data []byte) error { return direct.Publish("load", data) })
+			var failed int
+			if *sent, failed = l.stream(func(data []byte) error { return direct.Publish("load", data) }); failed > 0 {
+				t.Errorf("%d of %d messages could not be published", failed, *sent)
+			}
 		})
 	}
 	if l.publish {

@@ -124,9 +124,11 @@ func (s *Subscription) without(l *link) error {
 }
 
 // refuses reports whether the server has said that it does not accept the subscription.
-func (l *link) refuses(s *Subscription) bool {
-	what := fmt.Sprintf("%q", s.subject)
-	if group := s.group(); group != "" {
+func (l *link) refuses(s *Subscription) bool { return l.refused(s.subject, s.group()) }
+
+func (l *link) refused(subject, group string) bool {
+	what := fmt.Sprintf("%q", subject)
+	if group != "" {
 		what += fmt.Sprintf(" using queue %q", group)
 	}
 	l.mu.Lock()
