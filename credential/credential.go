@@ -96,10 +96,17 @@ func New(cfg Config) (*Credential, error) {
 	}
 	_, _ = rand.Read(c.salt[:])
 	c.snap.Store(newSnapshot(&set{}, 0))
-	if err := cfg.Set.join(c); err != nil {
+	ctx, cancel := context.WithTimeout(c.ctx, c.timing().fetchTimeout)
+	defer cancel()
+	if err := c.load(ctx); err != nil {
+		c.cancel()
 		return nil, err
 	}
-	if err := c.prepare(); err != nil {
+	if err := cfg.Set.join(c); err != nil { // from here on others find it, and tell it what is revoked
+		c.cancel()
+		return nil, err
+	}
+	if err := c.prepare(ctx); err != nil {
 		c.cancel()
 		cfg.Set.leave(c)
 		return nil, err
@@ -107,14 +114,17 @@ func New(cfg Config) (*Credential, error) {
 	return c, nil
 }
 
-// prepare loads the revocations and reads an immutable source.
-func (c *Credential) prepare() error {
-	ctx, cancel := context.WithTimeout(c.ctx, c.timing().fetchTimeout)
-	defer cancel()
+// load reads what an earlier process has left.
+func (c *Credential) load(ctx context.Context) error {
 	if err := c.loadRevoked(ctx); err != nil {
 		return err
 	}
 	c.loadLastGood(ctx)
+	return nil
+}
+
+// prepare reads an immutable source.
+func (c *Credential) prepare(ctx context.Context) error {
 	for _, warning := range c.lint() {
 		c.emit(Event{Kind: EventLint, Message: warning})
 	}
