@@ -47,6 +47,8 @@ var only = map[string][]string{
 	"schema":     {},
 	"storage":    {},
 	"pubsub":     {},
+
+	"wasmcloud/wrpc": {"github.com/nats-io/nats.go"},
 }
 
 // drivers are what the root package must not link, however indirectly.

@@ -1,6 +1,42 @@
-// Package wrpc encodes and decodes the values of wRPC 0.0.1, the calls that a
-// wasmCloud 1.x host and its providers make to each other over NATS. It imports only
-// the standard library.
+// Package wrpc is wRPC 0.0.1 over NATS: the calls that a wasmCloud 1.x host and its
+// providers make to each other. It encodes and decodes the values, invokes functions and
+// serves them.
+//
+//	conn, err := wrpc.New(nc, wrpc.Options{})
+//	served, err := wrpc.Serve(conn, wrpc.Export[wrpc.BrokerMessage]{Function: publish, Decode: wrpc.DecodeMessage, Handle: handle})
+//	done, err := wrpc.Invoke(ctx, conn, handleMessage, header, wrpc.AppendMessage(nil, m), wrpc.DecodeDone)
+//	err = conn.Drain(ctx)
+//
+// # A call
+//
+// The client C sends to {prefix}.wrpc.0.0.1.{instance}.{function}, which the server S
+// has subscribed to in a queue group. {C} and {S} are subjects in the inboxes of the two.
+//
+//	C -> {function}   reply {C}, headers   as much of the parameters as a message holds
+//	S -> {C}          reply {S}            nothing: the handshake
+//	C -> {S}.params                        the rest of the parameters
+//	C -> {S}.params                        nothing: their end
+//	S -> {C}.results                       the results
+//	S -> {C}.results                       nothing: their end
+//
+// The server sends the handshake in any case, and begins as soon as the parameters of the
+// first message decode; otherwise it waits for their end. The last three may cross. What
+// the protocol has no word for, such as a handler's error, is an end without results.
+// When nobody serves the function, NATS answers in place of the handshake.
+//
+// There are no sequence numbers and no resend. A message that is lost makes values short,
+// which do not decode, or an end that does not come, which is a time-out.
+//
+// Asynchronous values would come on {S}.params.0 and the like. No function of the
+// messaging interface has one, so such messages are passed over.
+//
+// # Limits
+//
+// One call and all calls together hold a bounded number of bytes, and a call that is
+// over one of them fails alone. Handlers of one function run in a bounded number; what
+// comes beyond waits in the order of arrival. A whole call has a time-out, and so has the
+// arrival of parameters. Nothing that a peer sends, or does not send, holds up another
+// call.
 //
 // # Values
 //
@@ -25,4 +61,8 @@
 //	decode.go     the decoder, and why bytes do not decode
 //	value.go      Option and Result
 //	messaging.go  the types and functions of wasmcloud:messaging@0.2.0
+//	conn.go       Conn: options, limits, Drain and Close, the errors
+//	inbox.go      the one subscription for everything that belongs to a call
+//	invoke.go     the client's side of a call
+//	serve.go      the server's side
 package wrpc
