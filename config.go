@@ -48,7 +48,8 @@ type Config struct {
 	// Bus connects this server with the others of its application: what one of them revokes or finds changed, the others know at
 	// once. The Server uses it but does not close it; nil for one server alone.
 	Bus pubsub.Bus
-	// InstallKey authenticates what servers tell each other over the Bus. It is the same on all of them, 32 bytes or more.
+	// InstallKey authenticates what servers tell each other over the Bus, and is the InstallKey of every key whose Credentials name no
+	// other. It is the same on all of them, 32 bytes or more.
 	InstallKey credential.Secret
 	// Node is the name of this server in the logs of the others, and in its own: as the attribute server of every record.
 	Node string

@@ -24,6 +24,9 @@ type keySpec struct {
 	source credential.Source
 }
 
+// minInstallKey is how long Config.InstallKey must be, in bytes.
+const minInstallKey = 32
+
 // clientRole is the role of the client keys.
 const clientRole = "client"
 
@@ -48,6 +51,9 @@ func (c *Config) credentials(log *slog.Logger, weak *weakKeys, node *broadcast.N
 		}
 		cfg := c.Credentials[spec.name]
 		cfg.Name, cfg.Role, cfg.Kind, cfg.Source = spec.name, spec.role, spec.kind, spec.source
+		if cfg.InstallKey.Len() == 0 { // what is revoked on one server is known on another by its digest under this key
+			cfg.InstallKey = c.InstallKey
+		}
 		cfg.Observer = append(observers{credential.Log(log), weak}, given(cfg.Observer, c.Observer)...)
 		if node != nil && cfg.Peers == nil {
 			cfg.Peers = node
@@ -112,6 +118,9 @@ func (s *Server) openKeys() error {
 		return err
 	}
 	if s.cfg.Bus != nil {
+		if n := s.cfg.InstallKey.Len(); n > 0 && n < minInstallKey {
+			return fmt.Errorf("the install key is too short: it needs %d bytes", minInstallKey)
+		}
 		s.node, err = broadcast.New(broadcast.Config{Bus: s.cfg.Bus, InstallKey: s.cfg.InstallKey, Node: s.cfg.Node, Log: s.log})
 		if err != nil {
 			return err
@@ -188,11 +197,16 @@ func (s *Server) Reload(ctx context.Context, cfg Config) error {
 	if cfg.Observer == nil {
 		cfg.Observer = s.cfg.Observer
 	}
+	cfg.InstallKey = s.cfg.InstallKey
 	configured := cfg.credentials(s.log, &s.weak, s.node)
 	// The addresses come first: no key is accepted from where neither configuration accepts it.
-	return s.set.Replace(ctx, configured, func(find func(string) *credential.Credential) {
+	err = s.set.Replace(ctx, configured, func(find func(string) *credential.Credential) {
 		s.keys.Replace(verifying(find, configured, lists, s.log))
 	})
+	if err == nil && s.node != nil {
+		s.node.Compare() // of a key that was added the others may know what is revoked
+	}
+	return err
 }
 
 // forgetKeys lets go of the sources: a literal's value need not stay in memory for our sake.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/parley-backend/parley"
 	"github.com/parley-backend/parley/credential"
+	"github.com/parley-backend/parley/pubsub"
 )
 
 // TestReload changes the keys of a server and the addresses that they may be used from.
@@ -81,6 +82,32 @@ func names(s *parley.Server) string {
 		all = append(all, c.Name())
 	}
 	return strings.Join(all, " ")
+}
+
+// TestReloadHearsWhatIsRevoked adds a key to a second server that was revoked on a first one while the second did not have it.
+func TestReloadHearsWhatIsRevoked(t *testing.T) {
+	const client = "a client key of this test"
+	bus := pubsub.NewLocal(pubsub.LocalConfig{})
+	defer bus.Close()
+	onBus := func(c *parley.Config) {
+		c.Bus, c.InstallKey = bus, credential.NewSecret("the install key of both servers of this test")
+	}
+	one := newServer(t, onBus, func(c *parley.Config) { c.RESTAPIKey = credential.Literal(client) })
+	two := newServer(t, onBus)
+	key := one.Credentials().Get("restAPIKey")
+	if err := key.Revoke(t.Context(), key.Status().Versions[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := two.Reload(t.Context(), parley.Config{MasterKey: credential.Literal(masterKey), RESTAPIKey: credential.Literal(client)}); err != nil {
+		t.Fatal(err)
+	}
+	d := two.Credentials().Get("restAPIKey").Verify(client)
+	for deadline := time.Now().Add(20 * time.Second); d.OK() && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		d = two.Credentials().Get("restAPIKey").Verify(client)
+	}
+	if d.Reason != credential.ReasonRevoked {
+		t.Errorf("the second server says %v, want revoked", d.Reason)
+	}
 }
 
 // TestColdStartPolicies starts servers whose sources do not answer: what needs a key that is not there yet is 503 with Retry-After, never 401 or

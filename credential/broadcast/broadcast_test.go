@@ -231,6 +231,34 @@ func TestI2CaughtUp(t *testing.T) {
 	})
 }
 
+// I2: a credential that joins the set while the node runs, as with a reload, catches up soon after Compare: what was revoked of it
+// elsewhere before was none of the node's business then.
+func TestI2CompareAfterAReload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, _, nodes := three(t)
+		added := make([]*node, len(nodes))
+		add := func(i int) {
+			n := nodes[i]
+			c, err := credential.New(credential.Config{Name: "restAPIKey", Source: credential.Literal(keyB), InstallKey: installKey, Set: n.set, Store: n.store, Peers: n.Node})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := c.Start(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			added[i] = &node{key: c}
+		}
+		add(0)
+		add(1)
+		revoke(t, added[0], keyB)
+		pass(5 * time.Second)
+		add(2)
+		nodes[2].Compare()
+		pass(2 * time.Second)
+		expect(t, "compared", added, keyB, "reject revoked")
+	})
+}
+
 // A revocation that cannot be saved holds, is not confirmed, and is saved later.
 func TestI2UnsavedIsNotConfirmed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

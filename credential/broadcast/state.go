@@ -28,6 +28,10 @@ func stateOf(c *credential.Credential) state {
 	return s
 }
 
+// Compare has this node compare what it knows with the others, soon: after credentials have joined the set, of which it did not
+// listen to what was revoked before.
+func (n *Node) Compare() { n.resync() }
+
 // resync plans an announcement, because messages may have been missed.
 func (n *Node) resync() {
 	n.mu.Lock()
