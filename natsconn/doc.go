@@ -22,7 +22,8 @@
 //     none of them.
 //  4. Publishers wait for one round trip while the first connection is flushed; then they
 //     use the second one.
-//  5. The subscriptions on the first end. What was on its way arrives.
+//  5. A tenth of a second later, when the server has given away what it had in hand, the
+//     subscriptions on the first end. What was on its way arrives.
 //  6. The first connection is closed when the requests and the handlers that began on it
 //     have ended, or a second before its login does.
 //
@@ -46,13 +47,13 @@
 //
 // # What is not
 //
-//   - Order within a subscription while both connections are subscribed: messages that
-//     come within about two round trips of a hand-over may overtake each other.
+//   - Order within a subscription while both connections are subscribed, about 100 ms and
+//     two round trips: a message may be overtaken by those that come a moment after it.
 //   - NATS itself delivers at most once. When the network or a revocation breaks a
 //     connection, what was on its way is lost. Flush tells (ErrUnconfirmed); JetStream
 //     sends again.
 //   - Between servers of a cluster, when the server of the first connection is gone, the
-//     others hear of subscriptions a moment later; 200 ms are left to them.
+//     others hear of subscriptions a moment later; 300 ms are left to them.
 //   - m.Respond and m.Ack use the connection on which m came. In a handler they work; later
 //     on use Conn.Respond, which always does.
 //

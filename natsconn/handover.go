@@ -13,9 +13,13 @@ import (
 )
 
 const (
-	settleWait = 200 * time.Millisecond // for servers to tell each other of a subscription
-	quietWait  = 2 * time.Second        // for a moment without requests, before a reconnect in place
-	beforeEnd  = time.Second            // before its login ends, a replaced connection is closed
+	// A server that was about to hand out a message when the second connection subscribed
+	// may still give it to the first: it decided before. That is over in a moment, but on
+	// a busy machine not at once. Servers that must tell each other need longer.
+	settleWait = 100 * time.Millisecond
+	othersWait = 300 * time.Millisecond
+	quietWait  = 2 * time.Second // for a moment without requests, before a reconnect in place
+	beforeEnd  = time.Second     // before its login ends, a replaced connection is closed
 )
 
 // Why a hand-over was not done.
@@ -50,19 +54,21 @@ func (c *Conn) handOver(why string) error {
 		err = c.swap(old, next)
 	}
 	if err != nil {
-		c.detach(next)
-		c.work.Go(func() { c.retire(next) }) // what it got is handled, too
+		c.leave(next)
+		c.work.Go(func() { c.retire(next, settleWait) }) // what it got is handled, too
 		return err
 	}
 	lease, _ := next.login()
 	c.accepted(lease)
 	c.cfg.Log.Info("handed over to a new NATS connection", "event", "nats_handover", "reason", why, "version", lease.VersionID, "generation", lease.Generation)
-	c.detach(old)
-	moved := c.moveConsumers(old, next)
-	c.work.Go(func() {
-		moved()
-		c.retire(old)
-	})
+	c.leave(old)
+	settle := settleWait
+	if old.nc.ConnectedServerId() != next.nc.ConnectedServerId() {
+		settle = othersWait
+	}
+	move := c.moveConsumers(old, next)
+	c.work.Go(move)
+	c.work.Go(func() { c.retire(old, settle) })
 	return nil
 }
 
@@ -117,17 +123,7 @@ func (c *Conn) prepare(old, next *link) error {
 			return err
 		}
 	}
-	if err := c.findConsumers(next); err != nil {
-		return err
-	}
-	if old.nc.ConnectedServerId() != next.nc.ConnectedServerId() {
-		select {
-		case <-time.After(settleWait):
-		case <-c.ctx.Done():
-			return c.ctx.Err()
-		}
-	}
-	return nil
+	return c.findConsumers(next)
 }
 
 // allows reports whether a plain subscription is accepted. What it gets is dropped: the
@@ -163,22 +159,15 @@ func (c *Conn) swap(old, next *link) error {
 	return nil
 }
 
-// detach asks the server for no more messages on a connection. What it has sent still
-// arrives until retire closes it.
-func (c *Conn) detach(l *link) {
+// leave notes that a connection is not to be used any more, but still open.
+func (c *Conn) leave(l *link) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.retired[l] = struct{}{}
-	c.mu.Unlock()
-	for s := range c.subs {
-		if on := s.on[l]; on != nil {
-			_ = on.Drain() // fails only where the connection is closed
-			delete(s.on, l)
-		}
-	}
 }
 
 // retire closes a connection that was replaced when nothing needs it any more.
-func (c *Conn) retire(l *link) {
+func (c *Conn) retire(l *link, settle time.Duration) {
 	defer l.nc.Close()
 	defer func() {
 		c.mu.Lock()
@@ -188,7 +177,12 @@ func (c *Conn) retire(l *link) {
 	using, _ := l.login()
 	ctx, cancel := context.WithTimeout(c.ctx, c.linger(l))
 	defer cancel()
-	_ = l.emptied(ctx) // where it is lost, so is what was on its way
+	select {
+	case <-time.After(settle):
+	case <-c.ctx.Done():
+	}
+	c.detach(l)
+	_ = l.emptied(c.ctx) // where it is lost, so is what was on its way
 	for l.busy.Load() > 0 {
 		select {
 		case <-l.idle:
@@ -201,6 +195,19 @@ func (c *Conn) retire(l *link) {
 	}
 	if l.nc.IsConnected() {
 		_ = l.nc.FlushTimeout(flushWait) // answers of the last handlers
+	}
+}
+
+// detach asks the server for no more messages on a connection. What it has sent still
+// arrives.
+func (c *Conn) detach(l *link) {
+	c.interests.Lock()
+	defer c.interests.Unlock()
+	for s := range c.subs {
+		if on := s.on[l]; on != nil {
+			_ = on.Drain() // fails only where the connection is closed
+			delete(s.on, l)
+		}
 	}
 }
 

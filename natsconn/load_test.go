@@ -130,6 +130,13 @@ func (l load) run(t *testing.T) {
 			got, twice, late := c.read()
 			t.Logf("%s: %d sent, %d lost, %d twice, %d overtaken", what, *sent, *sent-got, twice, late)
 			if got != *sent || twice != 0 {
+				c.mu.Lock()
+				for n := range *sent {
+					if n >= len(c.times) || c.times[n] == 0 {
+						t.Logf("missing %d", n)
+					}
+				}
+				c.mu.Unlock()
 				t.Errorf("%s: of %d sent %d are lost and %d came twice, want none", what, *sent, *sent-got, twice)
 			}
 			if what == "published" && late != 0 {

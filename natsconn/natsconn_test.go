@@ -52,6 +52,13 @@ func operated(t testing.TB, with ...func(*server.Options, *jwt.AccountClaims)) *
 	for _, f := range with {
 		f(opts, o.claims)
 	}
+	if opts.JetStream { // it belongs to the system account
+		system := jwt.NewAccountClaims(must(must(nkeys.CreateAccount()).PublicKey()))
+		opts.SystemAccount = system.Subject
+		if err := o.resolver.Store(system.Subject, must(system.Encode(o.root))); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if err := o.resolver.Store(o.claims.Subject, must(o.claims.Encode(o.root))); err != nil {
 		t.Fatal(err)
 	}

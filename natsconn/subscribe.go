@@ -284,6 +284,8 @@ func (c *Conn) leaving() []*link {
 
 // emptied waits until what the server had sent before is with the subscriptions.
 func (l *link) emptied(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, confirmWait)
+	defer cancel()
 	if err := l.confirm(ctx); err != nil {
 		return err
 	}
