@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -132,17 +134,8 @@ func New(nc *nats.Conn, o Options) (*Conn, error) {
 // are not over, because a handler may need them. When ctx ends first, the contexts of
 // handlers are cancelled and what is left is given up: the error says how much.
 func (c *Conn) Drain(ctx context.Context) error {
-	c.mu.Lock()
-	all := make([]*Served, 0, len(c.served))
-	for s := range c.served {
-		all = append(all, s)
-	}
-	c.mu.Unlock()
-	for _, s := range all {
-		s.stop()
-	}
 	var err error
-	for _, s := range all {
+	for _, s := range c.stop() {
 		err = errors.Join(err, s.wait(ctx))
 	}
 	err = errors.Join(err, c.finish(ctx))
@@ -157,19 +150,27 @@ func (c *Conn) Drain(ctx context.Context) error {
 }
 
 // Close gives up at once: the contexts of handlers are cancelled and calls that are
-// invoked end with ErrClosed. It does not wait for handlers that go on nevertheless; what
-// they return is still sent while the connection is open.
+// invoked end with ErrClosed. Calls that were received and not begun get no result. It
+// does not wait for handlers that go on nevertheless; what they return is still sent while
+// the connection is open.
 func (c *Conn) Close() {
 	c.mu.Lock()
 	c.closed = true
-	all := c.served
-	c.served = map[*Served]bool{}
 	c.mu.Unlock()
-	for s := range all {
-		s.unsubscribe()
-	}
 	c.cancel()
+	c.stop()
 	c.inbox.close()
+}
+
+// stop stops serving, and returns what was served.
+func (c *Conn) stop() []*Served {
+	c.mu.Lock()
+	all := slices.Collect(maps.Keys(c.served))
+	c.mu.Unlock()
+	for _, s := range all {
+		s.stop()
+	}
+	return all
 }
 
 // finish waits until there are no calls, after which there can be no new ones.

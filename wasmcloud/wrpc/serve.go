@@ -140,13 +140,6 @@ func (s *Served) wait(ctx context.Context) error {
 	}
 }
 
-func (s *Served) unsubscribe() {
-	s.stopOnce.Do(func() {
-		close(s.stopping)
-		_ = s.sub.Unsubscribe() // fails only if it is not subscribed any more
-	})
-}
-
 // call is the callback of the subscription: it runs alone, in the order of arrival.
 func (s *Served) call(m *nats.Msg) {
 	if m.Reply == "" {
