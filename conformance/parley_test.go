@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/parley-backend/parley"
@@ -64,7 +65,7 @@ func newLoggingServer(t *testing.T, options, databaseURI string, log *slog.Logge
 		"appId": ApplicationID, "masterKey": MasterKey, "readOnlyMasterKey": ReadOnlyMasterKey, "maintenanceKey": MaintenanceKey,
 		"databaseURI": databaseURI,
 	}
-	if databaseURI == postgresURI {
+	if strings.HasPrefix(databaseURI, "postgres") {
 		all["databaseURI"] = "memory:" // it is opened below
 	}
 	if err := json.Unmarshal([]byte(options), &all); err != nil {
@@ -90,8 +91,11 @@ func newLoggingServer(t *testing.T, options, databaseURI string, log *slog.Logge
 		t.Fatal(err)
 	}
 	ctx := context.Background()
-	if databaseURI == postgresURI {
-		built.Config.Store, err = postgres.Open(ctx, postgres.Config{URI: pgtest.Shared(t).Schema(t), MaxConns: 4, Logger: log})
+	if strings.HasPrefix(databaseURI, "postgres") {
+		if databaseURI == postgresURI {
+			databaseURI = pgtest.Shared(t).Schema(t)
+		}
+		built.Config.Store, err = postgres.Open(ctx, postgres.Config{URI: databaseURI, MaxConns: 4, Logger: log})
 	} else {
 		built.Config.Store, err = built.OpenStore(ctx, log)
 	}

@@ -14,7 +14,7 @@
 //   - _Hooks has no objectId, _GlobalConfig no createdAt and updatedAt.
 //   - Indexes have the plain name that the schema gives them; those without case are not unique.
 //
-// What is missing there is added when the table is used for the first time: a column with a default, which Parse Server does not see
+// What is missing there is added when the database is opened, or the table is used for the first time: a column with a default, which Parse Server does not see
 // because it names the columns that it writes.
 //
 // The meaning of a query is that of package query. What SQL says with that meaning is left to PostgreSQL; of the rest it
@@ -27,6 +27,6 @@
 // A write whose connection breaks before the answer is Unavailable: whether PostgreSQL had already committed it, nobody knows. What
 // was acknowledged is stored. Reads are tried once more on another connection, writes only where nothing had been sent.
 //
-// postgres.go opening and closing; session.go connections; row.go columns -> values; find.go reading; write.go, tx.go writing; class.go
+// postgres.go opening and closing; adopt.go what Parse Server made; session.go connections; row.go columns -> values; find.go reading; write.go, tx.go writing; class.go
 // the schema; table.go tables and indexes; errors.go what an error of PostgreSQL means.
 package postgres

@@ -66,7 +66,7 @@ type pool interface {
 	Close()
 }
 
-// Open connects to a database and makes the table _SCHEMA when there is none. Errors are *[storage.Error]: Unavailable for a database
+// Open connects to a database and makes the table _SCHEMA when there is none. To tables that Parse Server made it adds what they lack. Errors are *[storage.Error]: Unavailable for a database
 // that does not answer or refuses the login, Unsupported for one that is too old or has another encoding than UTF-8.
 func Open(ctx context.Context, cfg Config) (*DB, error) {
 	db := &DB{cfg: withDefaults(cfg), seen: map[string]*schema.Class{}}
@@ -194,8 +194,11 @@ func (db *DB) prepare(ctx context.Context, s *session) error {
 	}
 	table := db.dialect.Table("_SCHEMA")
 	var there bool
-	if err := s.row(ctx, "SELECT to_regclass($1) IS NOT NULL", []any{table}, &there); err != nil || there {
+	if err := s.row(ctx, "SELECT to_regclass($1) IS NOT NULL", []any{table}, &there); err != nil {
 		return err
+	}
+	if there {
+		return db.adopt(ctx, s)
 	}
 	return s.atomically(ctx, func() error {
 		if err := db.lockTables(ctx, s); err != nil {
