@@ -62,7 +62,7 @@ type Config struct {
 // is made; it sends and hears between Start and Stop.
 type Node struct {
 	cfg  Config
-	key  []byte
+	key  credential.Secret
 	self string // of this Node value: a process that starts again is another node
 	out  chan []byte
 	wake chan struct{}
@@ -123,7 +123,7 @@ func New(cfg Config) (*Node, error) {
 	mac.Write([]byte("parley credential broadcast 1"))
 	clear(secret)
 	n := &Node{
-		cfg: cfg, key: mac.Sum(nil), self: rand.Text(), out: make(chan []byte, outbox), wake: make(chan struct{}, 1), pages: make(chan message, inbox), slots: make(chan struct{}, inbox), caught: make(chan struct{}),
+		cfg: cfg, key: credential.NewSecret(mac.Sum(nil)), self: rand.Text(), out: make(chan []byte, outbox), wake: make(chan struct{}, 1), pages: make(chan message, inbox), slots: make(chan struct{}, inbox), caught: make(chan struct{}),
 		replies: make(map[string]time.Time), replied: make(map[string]time.Time), reread: make(map[string]time.Time),
 		unsaved: make(map[string][]credential.Tombstone), peers: make(map[string]peer), behind: make(map[string]bool), complain: make(map[string]time.Time),
 	}

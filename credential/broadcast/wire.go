@@ -74,7 +74,9 @@ func (n *Node) seal(m message) []byte {
 }
 
 func (n *Node) mac(data []byte) []byte {
-	mac := hmac.New(sha256.New, n.key)
+	key := n.key.Reveal()
+	defer clear(key)
+	mac := hmac.New(sha256.New, key)
 	mac.Write(data[:1])
 	mac.Write(data[headSize:])
 	return mac.Sum(nil)

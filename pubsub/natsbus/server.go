@@ -11,6 +11,8 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+
+	"github.com/parley-backend/parley/credential"
 )
 
 // startWait is how long a server may take to listen.
@@ -21,7 +23,7 @@ const startWait = 10 * time.Second
 type Server struct {
 	cfg      ServerConfig
 	opts     *server.Options
-	password string
+	password credential.Secret
 
 	mu      sync.Mutex
 	running *server.Server
@@ -38,7 +40,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Server{cfg: cfg, opts: opts, password: password}, nil
+	return &Server{cfg: cfg, opts: opts, password: credential.NewSecret(password)}, nil
 }
 
 // Start returns when the server accepts connections. That the other servers of its
@@ -108,7 +110,7 @@ func (s *Server) Connect(options ...nats.Option) (*nats.Conn, error) {
 	if running == nil {
 		return nil, errors.New("the NATS server does not run")
 	}
-	all := append([]nats.Option{nats.InProcessServer(running), nats.UserInfo(inside, s.password), nats.MaxReconnects(-1), nats.IgnoreAuthErrorAbort(), nats.Name(inside)}, options...)
+	all := append([]nats.Option{nats.InProcessServer(running), nats.UserInfo(inside, string(s.password.Reveal())), nats.MaxReconnects(-1), nats.IgnoreAuthErrorAbort(), nats.Name(inside)}, options...)
 	return nats.Connect("", all...)
 }
 
