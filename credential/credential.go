@@ -329,7 +329,7 @@ type Peers interface {
 // Revoke refuses a version for good, named by its id or fingerprint: at once,
 // overlap or not, and whatever the source says from now on. With a Store the
 // revocation is durable before Revoke returns nil. When it returns an error nothing
-// has changed.
+// has changed. An id that several accepted versions have is Invalid.
 func (c *Credential) Revoke(ctx context.Context, versionID string) error {
 	named := func(v *version) bool { return v.id == versionID || v.fingerprint == versionID }
 	c.mu.Lock()
@@ -341,6 +341,10 @@ func (c *Credential) Revoke(ctx context.Context, versionID string) error {
 		}
 	}
 	c.mu.Unlock()
+	another := func(v version) bool { return named(&v) && v.mark != target.mark }
+	if target != nil && slices.ContainsFunc(known.live, another) {
+		return Errorf(Invalid, "several versions have that id: name the one by its fingerprint").about(c.cfg().Name)
+	}
 	if target == nil {
 		return Errorf(Missing, "no such version").about(c.cfg().Name)
 	}

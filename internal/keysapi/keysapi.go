@@ -118,9 +118,12 @@ func (a *API) Revoke(ctx context.Context, by *auth.Caller, name string, body *pa
 	}
 	known := "" // what the caller wrote is not copied into the log
 	if err == nil {
-		if err = c.Revoke(ctx, version); errors.Is(err, credential.Missing) {
+		switch err = c.Revoke(ctx, version); {
+		case errors.Is(err, credential.Missing):
 			err = parse.Errorf(parse.ObjectNotFound, "%s has no such version", name)
-		} else {
+		case errors.Is(err, credential.Invalid):
+			known, err = version, parse.Errorf(parse.InvalidJSON, "%s has several versions of that id: name the one by its fingerprint", name)
+		default:
 			known, err = version, refused(err)
 		}
 	}
