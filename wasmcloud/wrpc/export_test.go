@@ -9,3 +9,9 @@ func (c *Conn) Held() (bytes, calls, receivers int) {
 	defer c.mu.Unlock()
 	return c.held, c.calls, receivers
 }
+
+// Hold stops the callback of the inbox until the function that it returns is called.
+func (c *Conn) Hold() (release func()) {
+	c.inbox.mu.Lock()
+	return c.inbox.mu.Unlock
+}

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -255,5 +257,57 @@ func TestInboxPrefix(t *testing.T) {
 	case err := <-refused:
 		t.Errorf("the server refuses: %v", err)
 	default:
+	}
+}
+
+// TestHandOver: the function moves from one connection to the next ten times under load,
+// always served by the new one before the old one is drained. Every call is handled once.
+func TestHandOver(t *testing.T) {
+	s := run(t, server.Options{})
+	var handled atomic.Int64
+	handle := func(ctx context.Context, h nats.Header, m wrpc.BrokerMessage) ([]byte, error) {
+		handled.Add(1)
+		return echo(ctx, h, m)
+	}
+	start := func() *wrpc.Conn {
+		nc := dial(t, s)
+		c := open(t, nc, wrpc.Options{})
+		serve(t, c, nc, 4, handle)
+		return c
+	}
+	server := start()
+	client := open(t, dial(t, s), wrpc.Options{MaxChunk: 300})
+	stop := make(chan struct{})
+	var work sync.WaitGroup
+	var invoked atomic.Int64
+	for i := range 8 {
+		work.Go(func() {
+			m := wrpc.BrokerMessage{Subject: "s", Body: make([]byte, i*100)} // from one message to three
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				invoked.Add(1)
+				got, err := wrpc.Invoke(t.Context(), client, publish, nil, wrpc.AppendMessage(nil, m), wrpc.DecodeReply)
+				if err != nil || len(got.Value.Body) != len(m.Body) {
+					t.Errorf("Invoke = %d bytes, %v", len(got.Value.Body), err)
+				}
+			}
+		})
+	}
+	for i := range 10 {
+		eventually(t, "calls are handled", func() bool { return handled.Load() > int64(i)*100 })
+		old := server
+		server = start()
+		if err := old.Drain(t.Context()); err != nil {
+			t.Errorf("Drain = %v", err)
+		}
+	}
+	close(stop)
+	work.Wait()
+	if handled.Load() != invoked.Load() {
+		t.Errorf("%d calls were handled, want %d", handled.Load(), invoked.Load())
 	}
 }

@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -166,14 +168,14 @@ func TestOneHandlerKeepsTheOrder(t *testing.T) {
 	c := open(t, nc, wrpc.Options{})
 	var seen calls[string]
 	begun, release := make(chan struct{}, 1), make(chan struct{})
-	served := serve(t, c, nc, 1, func(_ context.Context, _ nats.Header, m wrpc.BrokerMessage) ([]byte, error) {
+	served := serve(t, c, nc, 1, func(ctx context.Context, h nats.Header, m wrpc.BrokerMessage) ([]byte, error) {
 		select {
 		case begun <- struct{}{}:
 		default:
 		}
 		<-release
 		seen.add(m.Subject)
-		return done(nil, nil, m)
+		return done(ctx, h, m)
 	})
 	p := byHand(t, dial(t, s))
 	var want []string
@@ -607,5 +609,81 @@ func TestRandomChunks(t *testing.T) {
 	}
 	if len(want) > 0 {
 		t.Errorf("no answer to %v", want)
+	}
+}
+
+// TestDroppedMessages: when NATS drops what the inbox is sent, the calls that may miss a
+// part end at once, and the next one is served.
+func TestDroppedMessages(t *testing.T) {
+	s := run(t, server.Options{})
+	slow := make(chan error, 1)
+	nc := dial(t, s, nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+		select {
+		case slow <- err:
+		default:
+		}
+	}))
+	c := open(t, nc, wrpc.Options{MaxHeld: 32 << 10})
+	p := byHand(t, dial(t, s), handleMessage.Subject())
+	over := make(chan error, 1)
+	call := func() {
+		_, err := c.Invoke(t.Context(), handleMessage, nil, nil)
+		over <- err
+	}
+	go call()
+	m := p.next()
+	release := c.Hold()
+	for range 40 {
+		p.say(m.Reply+".results", "", nil, make([]byte, 1<<10))
+	}
+	if err := <-slow; err != nats.ErrSlowConsumer {
+		t.Errorf("NATS says %v, want %v", err, nats.ErrSlowConsumer)
+	}
+	release()
+	eventually(t, "messages are delivered again", func() bool {
+		p.say(m.Reply+".results.0", "", nil, nil)
+		return len(over) > 0
+	})
+	// The call may also have got all that it may hold before the missing part.
+	if err := <-over; err != wrpc.ErrLost && err != wrpc.ErrFull {
+		t.Errorf("Invoke = %v, want %v", err, wrpc.ErrLost)
+	}
+	go call()
+	m = p.next()
+	p.say(m.Reply, p.inbox, nil, nil)
+	p.say(m.Reply+".results", "", nil, nil)
+	if err := <-over; err != nil {
+		t.Errorf("the next call: Invoke = %v", err)
+	}
+}
+
+// TestHandlersAreBounded: never more at once, and all of them in the end.
+func TestHandlersAreBounded(t *testing.T) {
+	s := run(t, server.Options{})
+	nc := dial(t, s)
+	c := open(t, nc, wrpc.Options{})
+	var now, most, all atomic.Int64
+	serve(t, c, nc, 3, func(ctx context.Context, h nats.Header, m wrpc.BrokerMessage) ([]byte, error) {
+		n := now.Add(1)
+		defer now.Add(-1)
+		for old := most.Load(); n > old && !most.CompareAndSwap(old, n); old = most.Load() {
+		}
+		all.Add(1)
+		runtime.Gosched()
+		return done(ctx, h, m)
+	})
+	client := open(t, dial(t, s), wrpc.Options{MaxChunk: 128}) // some in one message, some in more
+	var work sync.WaitGroup
+	for i := range 300 {
+		work.Go(func() {
+			m := wrpc.BrokerMessage{Subject: "s", Body: make([]byte, i)}
+			if _, err := wrpc.Invoke(t.Context(), client, publish, nil, wrpc.AppendMessage(nil, m), wrpc.DecodeDone); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	work.Wait()
+	if all.Load() != 300 || most.Load() > 3 {
+		t.Errorf("%d calls were handled, at most %d at once, want 300 and 3", all.Load(), most.Load())
 	}
 }
