@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"time"
 
+	"github.com/parley-backend/parley/cloud"
 	"github.com/parley-backend/parley/credential"
 	"github.com/parley-backend/parley/internal/cache"
 	"github.com/parley-backend/parley/internal/installation"
@@ -104,6 +105,9 @@ type Config struct {
 	Installations InstallationOptions
 	// Cache of users, sessions and roles.
 	Cache CacheOptions
+
+	// Cloud is the cloud code of the application: functions and triggers in Go. It is complete before [New] gets it.
+	Cloud *cloud.Code
 
 	// SecurityCheck serves /security; SecurityCheckLog writes its report to the log at start.
 	SecurityCheck, SecurityCheckLog bool

@@ -25,7 +25,7 @@ var layers = [][]string{
 		"query", "credential/source/https", "credential/source/vault", "credential/source/mount", "credential/credentialtest",
 		"credential/source/natskv", "credential/source/awssm", "credential/source/awskms", "credential/source/gcpsm", "credential/source/azkv", "pubsub/natsbus",
 	},
-	{"query/querytest", "storage"},
+	{"query/querytest", "storage", "cloud"},
 	{"storage/memory", "storage/sqlgen", "internal/auth", "internal/cache"},
 	{"storage/storagetest", "storage/sqlite", "storage/postgres", "internal/access", "internal/schemas", "internal/keysapi"},
 	{"internal/object"},
@@ -43,6 +43,7 @@ var layers = [][]string{
 var only = map[string][]string{
 	"parse":      {},
 	"credential": {},
+	"cloud":      {},
 	"query":      {"github.com/dlclark/regexp2", "golang.org/x/text"},
 	"schema":     {},
 	"storage":    {},

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/parley-backend/parley/cloud"
 	"github.com/parley-backend/parley/credential"
 	"github.com/parley-backend/parley/credential/broadcast"
 	"github.com/parley-backend/parley/internal/access"
@@ -32,6 +34,7 @@ type Server struct {
 	node    *broadcast.Node // nil without a bus
 	schemas *schemas.Schemas
 	rest    *rest.Server
+	objects *object.Objects
 	state   atomic.Value // rest.State
 	close   sync.Once
 	weak    weakKeys
@@ -128,7 +131,16 @@ func (s *Server) wire(ctx context.Context, proxies auth.Proxies) error {
 	rules := access.Rules{
 		AllowClassCreation: cfg.AllowClientClassCreation, ProtectedFields: cfg.ProtectedFields, OwnersLikeOthers: cfg.ProtectOwner,
 	}
+	hooks, err := cfg.Cloud.Compile(cloud.Options{Log: s.log, ClientTimeout: cfg.Timeouts.Client})
+	if err != nil {
+		return err
+	}
+	limits, err := cloudLimits(hooks)
+	if err != nil {
+		return err
+	}
 	objects := object.New(object.Config{
+		Cloud: hooks, RolesOf: roles.Of,
 		Store: cfg.Store, Schemas: s.schemas,
 		Behaviors: map[string]object.Behavior{
 			"_User": users, "_Session": sessions, "_Role": roles,
@@ -149,7 +161,7 @@ func (s *Server) wire(ctx context.Context, proxies auth.Proxies) error {
 		Objects: objects, Schemas: s.schemas, Users: users, Sessions: sessions, Rules: rules, Store: cfg.Store, Log: s.log,
 		MaxUploadSize: cfg.MaxUploadSize, MaxConcurrent: cfg.MaxConcurrentRequests, ClientTimeout: cfg.Timeouts.Client, Query: cfg.Query, BatchLimit: cfg.BatchLimit,
 		AllowOrigin: cfg.AllowOrigin, AllowHeaders: cfg.AllowHeaders, RouteAllowList: cfg.RouteAllowList,
-		RateLimits: cfg.RateLimits, Idempotency: cfg.Idempotency, VerboseErrors: cfg.VerboseErrors,
+		RateLimits: append(slices.Clip(cfg.RateLimits), limits...), Idempotency: cfg.Idempotency, VerboseErrors: cfg.VerboseErrors,
 		NoAggregationForReadOnly: cfg.NoAggregationForReadOnly,
 		KeysAPI:                  s.keysAPI(),
 		State:                    func() rest.State { return s.state.Load().(rest.State) },
@@ -162,6 +174,7 @@ func (s *Server) wire(ctx context.Context, proxies auth.Proxies) error {
 	if cfg.SecurityCheck {
 		restConfig.Security = s.securityReport
 	}
+	s.objects = objects
 	s.rest = rest.New(restConfig)
 	return nil
 }

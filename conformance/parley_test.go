@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/parley-backend/parley"
+	"github.com/parley-backend/parley/cloud"
 	"github.com/parley-backend/parley/config"
 	"github.com/parley-backend/parley/internal/pgtest"
 	"github.com/parley-backend/parley/storage/postgres"
@@ -60,6 +61,11 @@ func newServer(t *testing.T, options, databaseURI string) string {
 
 func newLoggingServer(t *testing.T, options, databaseURI string, log *slog.Logger) string {
 	t.Helper()
+	return newCloudServer(t, options, databaseURI, log, nil)
+}
+
+func newCloudServer(t *testing.T, options, databaseURI string, log *slog.Logger, code *cloud.Code) string {
+	t.Helper()
 	// What a user of the program would have in the configuration file; the file may say otherwise.
 	all := map[string]any{
 		"appId": ApplicationID, "masterKey": MasterKey, "readOnlyMasterKey": ReadOnlyMasterKey, "maintenanceKey": MaintenanceKey,
@@ -107,6 +113,7 @@ func newLoggingServer(t *testing.T, options, databaseURI string, log *slog.Logge
 			t.Errorf("Close of the database: %v", err)
 		}
 	})
+	built.Config.Cloud = code
 	handler, err := parley.New(ctx, built.Config)
 	if err != nil {
 		t.Fatal(err)

@@ -3,6 +3,7 @@
 package auth
 
 import (
+	"net/http"
 	"net/netip"
 
 	"github.com/parley-backend/parley/parse"
@@ -29,6 +30,8 @@ type Caller struct {
 	InstallationID string
 	// IP is the address of the client, with trusted proxies taken into account.
 	IP netip.Addr
+	// Headers of the request, without any that holds a key or a session token; nil when there is no cloud code to look at them.
+	Headers http.Header
 	// Context is what the client handed to triggers (X-Parse-Cloud-Context); may be nil.
 	Context *parse.Map
 }

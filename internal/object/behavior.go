@@ -92,8 +92,11 @@ type Save struct {
 	updating bool
 	// behavior of the class; Plain when it has none of its own.
 	behavior Behavior
-	// may is what permissions add to the condition of the write.
-	may query.And
+	// may is what permissions add to the condition of the write; pointed tells that pointer permissions are among them.
+	may     query.And
+	pointed bool
+	// shared is the context of the triggers of this save.
+	shared *parse.Map
 	// now is the moment of this save: updatedAt, and createdAt of a create.
 	now parse.Date
 	// relations are the relation operators that were taken out of Data.

@@ -3,6 +3,7 @@ package object
 import (
 	"context"
 
+	"github.com/parley-backend/parley/cloud"
 	"github.com/parley-backend/parley/internal/access"
 	"github.com/parley-backend/parley/internal/auth"
 	"github.com/parley-backend/parley/parse"
@@ -33,7 +34,8 @@ func (o *Objects) remove(ctx context.Context, caller *auth.Caller, className, id
 	}
 	where := query.AndOf(ofID(id), access.Writable(caller), permitted)
 	var original *parse.Object
-	if o.behaves(className) || o.cfg.Notify != nil {
+	watched := o.cfg.Cloud.Has(cloud.BeforeDelete, className) || o.cfg.Cloud.Has(cloud.AfterDelete, className)
+	if o.behaves(className) || o.cfg.Notify != nil || watched {
 		if original, err = o.first(ctx, class, where); err != nil {
 			return err
 		}
@@ -47,7 +49,16 @@ func (o *Objects) remove(ctx context.Context, caller *auth.Caller, className, id
 			return err
 		}
 		if original == nil {
+			if watched && !o.behaves(className) {
+				return parse.Errorf(parse.ObjectNotFound, "Object not found for delete.")
+			}
 			return notFound()
+		}
+	}
+	var values *parse.Map // the context of the triggers
+	if watched {
+		if values, err = o.beforeDelete(ctx, caller, original, shared(caller)); err != nil {
+			return err
 		}
 	}
 	if err := o.removeObject(ctx, class, id, where); err != nil {
@@ -64,6 +75,9 @@ func (o *Objects) remove(ctx context.Context, caller *auth.Caller, className, id
 	o.AfterCommit(func() { behavior.Deleted(caller, original) })
 	if o.cfg.Notify != nil {
 		o.notify(Change{Caller: caller, Class: class, Original: original})
+	}
+	if watched {
+		return o.afterDelete(ctx, caller, original, values)
 	}
 	return nil
 }

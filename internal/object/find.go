@@ -21,6 +21,8 @@ type Found struct {
 	ClassName string
 	// Explain is the plan of the database when the query asked for it, in place of objects.
 	Explain any
+	// made tells that a trigger made the objects.
+	made bool
 }
 
 // Find runs a query with the rights of the caller. The objects belong to whoever asked; parts of them may be shared
@@ -30,6 +32,7 @@ func (o *Objects) Find(ctx context.Context, caller *auth.Caller, q *query.Find) 
 	if err != nil {
 		return nil, clientError(err)
 	}
+	found.named()
 	return found, nil
 }
 
@@ -48,6 +51,7 @@ func (o *Objects) Get(ctx context.Context, caller *auth.Caller, class, id string
 	if len(found.Objects) == 0 {
 		return nil, notFound()
 	}
+	found.named()
 	return found.Objects[0], nil
 }
 
@@ -65,50 +69,79 @@ type reading struct {
 	// the caller may not read are left out here. That spares the database a condition.
 	few  bool
 	view view
+	// changed tells that a trigger has changed the query.
+	changed bool
+	// shared is the context of the triggers of this read.
+	shared *parse.Map
 }
 
-// read runs a query. The steps: may this caller ask this class, may it ask about these fields, what does the system class say,
-// sub-queries and relations, ACL, class-level permissions, the database, include.
+// read runs a query. The steps: may this caller ask this class, beforeFind, may it ask about these fields, what does the system class say,
+// sub-queries and relations, ACL, class-level permissions, the database, include, afterFind.
 func (o *Objects) read(ctx context.Context, caller *auth.Caller, asked *query.Find, op schema.Operation) (*Found, error) {
 	r := &reading{Objects: o, caller: caller, q: *asked, op: op}
 	found := &Found{}
-	if err := r.admit(found); err != nil {
+	if o.cfg.Cloud == nil {
+		return found, r.answer(ctx, found)
+	}
+	if err := r.open(); err != nil {
 		return nil, err
 	}
-	class, exists := o.class(r.q.ClassName)
+	done, err := r.beforeFind(ctx, found)
+	if err != nil {
+		return nil, err
+	}
+	if done {
+		found.made = true
+	} else if err := r.answer(ctx, found); err != nil {
+		return nil, err
+	}
+	return found, r.afterFind(ctx, asked.ClassName, found)
+}
+
+// answer reads what the query asks for, without triggers.
+func (r *reading) answer(ctx context.Context, found *Found) error {
+	if err := r.admit(found); err != nil {
+		return err
+	}
+	class, exists := r.Objects.class(r.q.ClassName)
 	if !exists {
-		return found, o.cfg.Rules.UnknownClass(caller, r.q.ClassName)
+		return r.cfg.Rules.UnknownClass(r.caller, r.q.ClassName)
 	}
 	r.class = class
 	if err := r.check(); err != nil {
-		return nil, err
+		return err
 	}
-	if err := o.behavior(class.Name).Restrict(ctx, caller, &r.q); err != nil {
-		return nil, err
+	if err := r.behavior(class.Name).Restrict(ctx, r.caller, &r.q); err != nil {
+		return err
 	}
 	var err error
 	if r.where, err = r.resolve(ctx, r.q.Where); err != nil {
-		return nil, err
+		return err
 	}
 	if r.q.Explain {
 		found.Explain, err = r.explain(ctx)
-		return found, err
+		return err
 	}
-	return found, r.run(ctx, found)
+	return r.run(ctx, found)
+}
+
+// open refuses what is refused whatever the query says.
+func (r *reading) open() error {
+	if r.q.Explain && !r.caller.Master && !r.cfg.AllowPublicExplain {
+		return parse.Errorf(parse.InvalidQuery, "Using the explain query parameter requires the master key")
+	}
+	return access.Class(r.caller, r.q.ClassName, r.op)
 }
 
 // admit asks what does not depend on the schema, and follows redirectClassNameForKey to the class that is really read.
 func (r *reading) admit(found *Found) error {
-	if r.q.Explain && !r.caller.Master && !r.cfg.AllowPublicExplain {
-		return parse.Errorf(parse.InvalidQuery, "Using the explain query parameter requires the master key")
-	}
-	if err := access.Class(r.caller, r.q.ClassName, r.op); err != nil {
+	if err := r.open(); err != nil {
 		return err
 	}
 	if r.op == schema.OpFind {
 		r.op = access.Reading(r.q.Where) // as Parse Server: who may get may find by nothing but the objectId
 	}
-	r.few = r.op == schema.OpGet
+	r.few = r.op == schema.OpGet && !r.changed
 	key := r.q.RedirectClassNameForKey
 	if key == "" {
 		return nil
@@ -122,7 +155,7 @@ func (r *reading) admit(found *Found) error {
 
 // check fits the query to the class, and refuses one that a protected field would decide.
 func (r *reading) check() error {
-	if r.op == schema.OpGet && len(r.q.Order) == 0 && !r.q.IncludeAll && len(r.q.Include) == 0 {
+	if r.op == schema.OpGet && !r.changed && len(r.q.Order) == 0 && !r.q.IncludeAll && len(r.q.Include) == 0 {
 		return nil // nothing but an objectId
 	}
 	checked, err := query.Check(&r.q, r.class, query.Options{Privileged: r.caller.Privileged(), Limits: r.cfg.Limits})
@@ -130,6 +163,9 @@ func (r *reading) check() error {
 		return err
 	}
 	r.q = *checked
+	if r.changed {
+		return nil // what the client asked has been checked before the trigger
+	}
 	return r.cfg.Rules.CheckQuery(r.caller, r.class, &r.q)
 }
 

@@ -4,13 +4,16 @@
 // save.go is the order of steps of a write, find.go that of a read; behavior.go is what a system class adds to them.
 // Of a write: body.go what may stand in its body, write.go what is stored and answered, relation.go its relations.
 // Of a read: where.go sub-queries and relations, include.go pointers replaced by objects, view.go what of an object is shown.
+// cloud.go is where triggers run, client.go what cloud code asks of this service.
 // acl.go turns an ACL into its stored form and back; error.go and transact.go face the database.
 package object
 
 import (
+	"context"
 	"slices"
 	"sync"
 
+	"github.com/parley-backend/parley/cloud"
 	"github.com/parley-backend/parley/internal/access"
 	"github.com/parley-backend/parley/internal/auth"
 	"github.com/parley-backend/parley/internal/schemas"
@@ -43,6 +46,10 @@ type Config struct {
 	ProtectSaveResponse bool
 	// FileURL returns the URL under which a stored file is read; nil leaves files without one.
 	FileURL func(name string) string
+	// Cloud is the cloud code of the application; nil for none.
+	Cloud *cloud.Hooks
+	// RolesOf returns the roles of a user as "role:Name", for cloud code that acts as one; nil for none.
+	RolesOf func(ctx context.Context, userID string) ([]string, error)
 	// Notify is called with each committed write, in no order between different requests; nil when nobody listens. It must not
 	// block: the answer to the client waits for it.
 	Notify func(Change)

@@ -24,6 +24,7 @@ var saveSteps = []step{
 	(*Objects).loadOriginal,    // what the behavior and the triggers compare with
 	(*Objects).prepare,         // the system class: normalises, refuses, may answer by itself
 	(*Objects).permit,          // class-level permissions, ACL and pointer permissions, as a condition of the write
+	(*Objects).beforeSave,      // cloud code: sees a permitted change, and what it adds is validated like the rest
 	(*Objects).evolve,          // missing class and fields, types, permission to add fields
 	(*Objects).stamp,           // objectId, createdAt, updatedAt
 	(*Objects).fill,            // default values, default ACL, required fields
@@ -32,11 +33,9 @@ var saveSteps = []step{
 	(*Objects).write,           // the object and its join rows, at once
 	(*Objects).respond,         // results of operators
 	(*Objects).written,         // the system class: sessions, caches
+	(*Objects).afterSave,       // cloud code
 	(*Objects).notifySaved,     // who listens
 }
-
-// Where the triggers of cloud code go: beforeSave between permit and evolve (it sees a permitted change, and what it
-// adds is validated like the rest), afterSave between written and notifySaved.
 
 // Create stores a new object made of data, which the save may change.
 func (o *Objects) Create(ctx context.Context, caller *auth.Caller, class string, data *parse.Map) (*Saved, error) {
@@ -96,10 +95,10 @@ func (o *Objects) admitWrite(_ context.Context, s *Save) error {
 	return nil
 }
 
-// loadOriginal reads the object of an update, with the rights to write it, for a class with a behavior or when somebody listens.
+// loadOriginal reads the object of an update, with the rights to write it, for a class with a behavior or a trigger, or when somebody listens.
 // Of a plain class nobody needs it: then the update costs one statement.
 func (o *Objects) loadOriginal(ctx context.Context, s *Save) error {
-	if s.IsCreate() || o.cfg.Notify == nil && !o.behaves(s.ClassName) {
+	if s.IsCreate() || o.cfg.Notify == nil && !o.behaves(s.ClassName) && !o.triggered(s.ClassName) {
 		return nil
 	}
 	s.Original = &parse.Object{ClassName: s.ClassName}
@@ -145,6 +144,7 @@ func (o *Objects) permit(_ context.Context, s *Save) error {
 	}
 	if node != nil {
 		s.may = append(s.may, node)
+		s.pointed = true
 	}
 	return nil
 }
@@ -189,7 +189,8 @@ func (o *Objects) fitting(s *Save, allow func(*schema.Class, bool, []string) err
 			return nil, err
 		}
 	}
-	return nil, &growth{class: s.ClassName, values: s.Data.Clone()}
+	o.tx.grow = &growth{class: s.ClassName, values: s.Data.Clone()}
+	return nil, o.tx.grow
 }
 
 // detachInternal takes the internal fields that the maintenance key writes out of the data while the schema is made to fit:

@@ -19,7 +19,14 @@ const maxGrowth = 10_000
 // transaction is what the objects of one running transaction share. It belongs to one goroutine.
 type transaction struct {
 	// committed are to run once the transaction is visible.
-	committed []func()
+	committed []func(ctx context.Context)
+	// grow is what the schema lacks: then the transaction is to be run again, whatever cloud code made of the error.
+	grow *growth
+}
+
+// afterwards runs f once the transaction is visible, with the context of whoever began it.
+func (tx *transaction) afterwards(f func(ctx context.Context)) {
+	tx.committed = append(tx.committed, f)
 }
 
 // growth ends a transaction that needs a class or a field which does not exist yet. A schema changes outside of
@@ -44,13 +51,17 @@ func (o *Objects) Transact(ctx context.Context, fn func(ctx context.Context, tx 
 	for attempt := 0; ; attempt++ {
 		tx := &transaction{}
 		err := o.cfg.Store.Transact(ctx, func(ctx context.Context, store storage.Store) error {
-			return fn(ctx, &Objects{core: o.core, store: store, tx: tx})
+			err := fn(ctx, &Objects{core: o.core, store: store, tx: tx})
+			if tx.grow != nil {
+				return tx.grow
+			}
+			return err
 		})
 		var grow *growth
 		switch {
 		case err == nil:
 			for _, f := range tx.committed {
-				f()
+				f(ctx)
 			}
 			return nil
 		case errors.As(err, &grow) && grown < maxGrowth:
@@ -90,5 +101,5 @@ func (o *Objects) AfterCommit(f func()) {
 		f()
 		return
 	}
-	o.tx.committed = append(o.tx.committed, f)
+	o.tx.afterwards(func(context.Context) { f() })
 }

@@ -115,6 +115,9 @@ func (x *exchange) answer(path string) (*reply, error) {
 		}
 	}
 	caller := c.caller(rights, ip)
+	if s.cfg.Objects.HasCloud() {
+		caller.Headers = harmless(x.r.Header)
+	}
 	if path == "/login" {
 		caller.SessionToken = "" // who logs in is not who was logged in
 	}

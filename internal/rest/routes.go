@@ -36,6 +36,7 @@ var table = join(
 		{http.MethodGet, "/config", anyone, getConfig, false},
 		{http.MethodPut, "/config", masterWrite, putConfig, false},
 		{http.MethodPost, "/events/:name", anyone, event, false},
+		{http.MethodPost, "/functions/*name", anyone, callFunction, true},
 	},
 	classRoutes("/classes/:class", "", anyone),
 	classRoutes("/users", "_User", anyone),

@@ -12,7 +12,6 @@ import (
 // unconfigured are the routes of features that this server does not have (yet). They answer as Parse Server does where the
 // feature is not configured, so that a client can tell "not here" from "no such route".
 var unconfigured = []route{
-	{http.MethodPost, "/functions/*name", anyone, noFunction, true},
 	{http.MethodPost, "/jobs", masterWrite, noJob, false},
 	{http.MethodPost, "/jobs/:name", masterWrite, noJob, true},
 	{http.MethodGet, "/cloud_code/jobs", masterKey, emptyList, false},
@@ -51,10 +50,6 @@ func emptyObject(context.Context, *Server, *request) (*reply, error) { return em
 
 func noObject(context.Context, *Server, *request) (*reply, error) {
 	return nil, parse.Errorf(parse.ObjectNotFound, "Object not found.")
-}
-
-func noFunction(_ context.Context, _ *Server, r *request) (*reply, error) {
-	return nil, parse.Errorf(parse.ScriptFailed, "Invalid function: \"%s\"", r.params.get("name"))
 }
 
 func noJob(context.Context, *Server, *request) (*reply, error) {

@@ -54,6 +54,11 @@ func (s *Sessions) Create(ctx context.Context, objects *object.Objects, caller *
 	return data, nil
 }
 
+// Stored returns the session of a token as it is stored, nil when there is none.
+func (s *Sessions) Stored(ctx context.Context, objects *object.Objects, token string) (*parse.Object, error) {
+	return first(ctx, objects.Store(), s.class(), &query.Constraint{Key: "sessionToken", Op: query.Eq, Arg: token})
+}
+
 // Revoke ends a session by its token, if there is one.
 func (s *Sessions) Revoke(ctx context.Context, objects *object.Objects, token string) error {
 	where := &query.Constraint{Key: "sessionToken", Op: query.Eq, Arg: token}

@@ -79,5 +79,15 @@ func (u *Users) LogOut(ctx context.Context, objects *object.Objects, caller *aut
 	if caller.SessionToken == "" {
 		return nil
 	}
-	return u.cfg.Sessions.Revoke(ctx, objects, caller.SessionToken)
+	var ended *parse.Object
+	if objects.WatchesLogout() {
+		var err error
+		if ended, err = u.cfg.Sessions.Stored(ctx, objects, caller.SessionToken); err != nil {
+			return err
+		}
+	}
+	if err := u.cfg.Sessions.Revoke(ctx, objects, caller.SessionToken); err != nil || ended == nil {
+		return err
+	}
+	return objects.LoggedOut(ctx, caller, ended)
 }

@@ -157,6 +157,11 @@ func (u *Users) logInByAuthData(ctx context.Context, s *object.Save, authData *p
 	if err != nil {
 		return err
 	}
+	if isLogin {
+		if err := s.Objects.LoggingIn(ctx, s.Caller, session.User(stored)); err != nil {
+			return err
+		}
+	}
 	if err := u.storeAuthData(ctx, s.Objects, stored, v.authData); err != nil {
 		return err
 	}

@@ -40,6 +40,9 @@ func (u *Users) LogIn(ctx context.Context, objects *object.Objects, caller *auth
 	if err := u.checkAge(ctx, objects.Store(), stored); err != nil {
 		return nil, err
 	}
+	if err := objects.LoggingIn(ctx, caller, ask.User); err != nil {
+		return nil, err
+	}
 	if proven != nil {
 		if err := u.storeAuthData(ctx, objects, stored, proven.authData); err != nil {
 			return nil, err
@@ -49,6 +52,9 @@ func (u *Users) LogIn(ctx context.Context, objects *object.Objects, caller *auth
 		UserID: stored.ID(), Action: "login", Provider: "password", InstallationID: installation(caller),
 	})
 	if err != nil {
+		return nil, err
+	}
+	if err := objects.LoggedIn(ctx, caller, ask.User); err != nil {
 		return nil, err
 	}
 	user, err := u.asSeen(ctx, objects, caller, stored)

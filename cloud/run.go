@@ -1,0 +1,195 @@
+package cloud
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+
+	"github.com/parley-backend/parley/parse"
+)
+
+// maxDepth is how many functions and triggers may stand in each other: a trigger that saves its own object would never end.
+const maxDepth = 32
+
+type depthKey struct{}
+
+func depthOf(ctx context.Context) int {
+	depth, _ := ctx.Value(depthKey{}).(int)
+	return depth
+}
+
+// scope is one run: what its clients have in common.
+type scope struct {
+	// exclusive: the clients work in a transaction, which belongs to one goroutine and ends with the run.
+	exclusive bool
+	depth     int
+	ctx       context.Context // of the run
+
+	mu    sync.Mutex
+	ended bool
+}
+
+var errEnded = parse.Errorf(parse.ScriptFailed, "The transaction that this client belongs to has ended.")
+
+// enter begins a call of a client. In a transaction there is one at a time, and it ends with the run.
+func (s *scope) enter(ctx context.Context) (context.Context, func(), error) {
+	if s == nil {
+		return ctx, func() {}, nil
+	}
+	ctx = context.WithValue(ctx, depthKey{}, max(s.depth, depthOf(ctx)))
+	if !s.exclusive {
+		return ctx, func() {}, nil
+	}
+	s.mu.Lock()
+	if s.ended || s.ctx == nil {
+		s.mu.Unlock()
+		return nil, nil, errEnded
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(s.ctx, cancel)
+	return ctx, func() { stop(); cancel(); s.mu.Unlock() }, nil
+}
+
+// end waits for the call that is under way, and lets no other begin.
+func (s *scope) end() {
+	s.mu.Lock()
+	s.ended = true
+	s.mu.Unlock()
+}
+
+// Run runs the trigger of a kind and a class, if there is one; req is the request type of the kind. What req holds counts only when there
+// is no error: a trigger that did not end in time may still be at work on it.
+//
+// An error is a *parse.Error: the one that the trigger returned, or code 141 (142 for a validator) with its text.
+func (h *Hooks) Run(ctx context.Context, kind Kind, class string, req requests) error {
+	if !h.Has(kind, class) {
+		return nil
+	}
+	t := h.triggers[slot{kind, class}]
+	return h.run(ctx, t.String(), req, t.validators, true, func(ctx context.Context) error { return t.run(ctx, req) })
+}
+
+// Call runs a function. The result is a value of package parse; given tells whether there is one.
+func (h *Hooks) Call(ctx context.Context, req *FunctionRequest) (result any, given bool, err error) {
+	var f *function
+	if h != nil {
+		f = h.functions[req.Function]
+	}
+	if f == nil {
+		return nil, false, parse.Errorf(parse.ScriptFailed, "Invalid function: \"%s\"", req.Function)
+	}
+	err = h.run(ctx, "function "+req.Function, req, f.validators, false, func(ctx context.Context) error {
+		made, err := f.run(ctx, req)
+		if err != nil || made == nil {
+			return err
+		}
+		if result, err = Value(made); err != nil {
+			return fmt.Errorf("The result of the function cannot be encoded: %w", err)
+		}
+		given = true
+		return nil
+	})
+	if err != nil {
+		return nil, false, err
+	}
+	return result, given, nil
+}
+
+// run runs f after its validators, in a goroutine of its own: whoever asked is answered in time even if f does not look at its context.
+func (h *Hooks) run(ctx context.Context, what string, req requests, validators []Validator, skips bool, f func(context.Context) error) error {
+	base := req.base()
+	depth := depthOf(ctx) + 1
+	if depth > maxDepth {
+		return parse.Errorf(parse.ScriptFailed, "Cloud code stands in itself more than %d times: does a trigger save its own object?", maxDepth)
+	}
+	if base.scope == nil {
+		base.scope = &scope{}
+	}
+	if base.Log == nil {
+		base.Log = h.log.With("cloud", what)
+	}
+	var cancel context.CancelFunc
+	if h.timeout > 0 {
+		ctx, cancel = context.WithTimeout(ctx, h.timeout)
+	} else {
+		ctx, cancel = context.WithCancel(ctx)
+	}
+	defer cancel()
+	ctx = context.WithValue(ctx, depthKey{}, depth)
+	base.scope.depth, base.scope.ctx = depth, ctx
+	scope := base.scope // f may do to base what it likes
+	defer scope.end()
+
+	ended := make(chan error, 1)
+	go func() {
+		ended <- h.guarded(what, func() error {
+			skip, err := validate(ctx, validators, req)
+			if err != nil || skip && skips {
+				return err
+			}
+			return f(ctx)
+		})
+	}()
+	select {
+	case err := <-ended:
+		return h.told(ctx, what, err)
+	case <-ctx.Done():
+		select { // both at once: what was done counts
+		case err := <-ended:
+			return h.told(ctx, what, err)
+		default:
+		}
+		return h.told(ctx, what, ctx.Err())
+	}
+}
+
+// guarded turns a panic into an error of this one call.
+func (h *Hooks) guarded(what string, f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			h.log.Error("panic in cloud code", "cloud", what, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			err = parse.Errorf(parse.ScriptFailed, "%s", unknown)
+		}
+	}()
+	return f()
+}
+
+// unknown is the text of a failure that gives none.
+const unknown = "Script failed. Unknown error."
+
+// told turns what cloud code returned into what the client is told.
+func (h *Hooks) told(ctx context.Context, what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)) {
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			h.log.Warn("cloud code was not done in time", "cloud", what)
+		}
+		return &parse.Error{Code: parse.Timeout, Message: "The request was not completed in time.", Err: err}
+	}
+	return asParse(err, parse.ScriptFailed)
+}
+
+// asParse returns the *parse.Error in err, or one of the code with the text of err.
+func asParse(err error, code parse.Code) error {
+	var told *parse.Error
+	if errors.As(err, &told) {
+		if error(told) == err {
+			return told
+		}
+		wrapped := *told
+		wrapped.Err = err
+		return &wrapped
+	}
+	var plain parse.Code
+	if errors.As(err, &plain) {
+		return &parse.Error{Code: plain, Message: plain.Name()}
+	}
+	if text := err.Error(); text != "" {
+		return &parse.Error{Code: code, Message: text}
+	}
+	return &parse.Error{Code: code, Message: unknown}
+}
