@@ -213,17 +213,16 @@ func (c *Conn) Health() error {
 // connection (8 MB, nats.ReconnectBufSize); with the buffer full the error is
 // nats.ErrReconnectBufExceeded. Only Flush tells that the server has it.
 func (c *Conn) Publish(subject string, data []byte) error {
-	return c.PublishMsg(&nats.Msg{Subject: subject, Data: data})
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.link.publishing().Publish(subject, data)
 }
 
 // PublishMsg is Publish with headers and a reply subject.
 func (c *Conn) PublishMsg(m *nats.Msg) error {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	if !c.link.unconfirmed.Load() {
-		c.link.unconfirmed.Store(true)
-	}
-	return c.link.nc.PublishMsg(m)
+	return c.link.publishing().PublishMsg(m)
 }
 
 // Respond answers a message that a Subscription got. Unlike m.Respond it works when the

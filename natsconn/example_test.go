@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/parley-backend/parley/credential"
 	"github.com/parley-backend/parley/natsconn"
 	"github.com/parley-backend/parley/pubsub/natsbus"
@@ -40,8 +42,18 @@ func Example() {
 		panic(err)
 	}
 	defer conn.Close()
-	fmt.Println(conn.NATS().Status())
-	// Output: CONNECTED
+
+	// Both go on when the login changes.
+	_, err = conn.QueueSubscribe("greet", "greeters", func(m *nats.Msg) { _ = conn.Respond(m, []byte("hello, "+string(m.Data))) })
+	if err != nil {
+		panic(err)
+	}
+	answer, err := conn.Request(ctx, "greet", []byte("world"))
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(string(answer.Data))
+	// Output: hello, world
 }
 
 // today is a source of a user and a password that change together.

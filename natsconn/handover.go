@@ -251,10 +251,14 @@ func (c *Conn) accepted(lease credential.Lease[Login]) {
 	}
 }
 
-// rejected notes that it did not.
+// rejected notes that it did not. Of a login older than the one in use, on a connection
+// that was replaced, that is no news.
 func (c *Conn) rejected(generation uint64, err error) {
 	c.state.Lock()
 	defer c.state.Unlock()
+	if generation < c.good.Generation {
+		return
+	}
 	if generation == c.good.Generation {
 		c.good = credential.Lease[Login]{}
 	}

@@ -136,6 +136,9 @@ func TestRevocation(t *testing.T) {
 	o.revoke(users[0])
 	one(t, o.Server, users[1])
 	f.works(t, "the old key is revoked")
+	if err := f.Health(); err != nil {
+		t.Errorf("Health = %v, want nil", err)
+	}
 	if n := f.log.count("event=nats_disconnected"); n != 0 {
 		t.Errorf("the connection was lost %d times, want never", n)
 	}
@@ -328,9 +331,9 @@ func TestBusOnAConnectionInPlace(t *testing.T) {
 func TestEveryKindOfLogin(t *testing.T) {
 	user := must(nkeysUser())
 	s := run(t, &server.Options{
-		Users:  []*server.User{{Username: "u", Password: "the password of u"}},
-		Nkeys:  []*server.NkeyUser{{Nkey: user.public}},
-		NoSigs: true,
+		Users:       []*server.User{{Username: "u", Password: "the password of u"}},
+		Nkeys:       []*server.NkeyUser{{Nkey: user.public}},
+		AuthTimeout: 0.1, // a change of the kind leaves one attempt unfinished
 	})
 	for _, in := range []bool{false, true} {
 		t.Run(fmt.Sprint("in place ", in), func(t *testing.T) {
@@ -378,6 +381,42 @@ func TestTLS(t *testing.T) {
 				t.Errorf("Health without a certificate = %v, want %v", err, nats.ErrDisconnected)
 			}
 		})
+	}
+}
+
+// Connections are cut while logins change: in the end there is one, with the newest.
+func TestConnectionsAreCut(t *testing.T) {
+	o := operated(t)
+	f := open(t, o.ClientURL(), &minting{operator: o})
+	f.works(t, "at first")
+	var work sync.WaitGroup
+	work.Go(func() {
+		for range 20 {
+			for _, client := range must(o.Connz(nil)).Conns {
+				_ = o.DisconnectClientByID(client.Cid) // it may be gone
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	})
+	for range 20 {
+		if err := f.key.Refresh(t.Context()); err != nil {
+			t.Error(err)
+		}
+		_, _ = f.QueueSubscribe("other", "q", func(*nats.Msg) {}) // whatever becomes of it
+	}
+	work.Wait()
+	pubsubtest.Eventually(t, "the newest login is in use", func() bool { return f.Generation() == 21 && f.Health() == nil })
+	one(t, o.Server, "")
+	f.works(t, "in the end")
+	got := make(chan struct{}, 100)
+	must(f.Subscribe("once", func(*nats.Msg) { got <- struct{}{} }))
+	_ = f.Publish("once", nil)
+	if err := f.Flush(t.Context()); err != nil && !errors.Is(err, natsconn.ErrUnconfirmed) {
+		t.Error(err)
+	}
+	<-got
+	if n := len(got); n > 0 {
+		t.Errorf("%d messages too many", n)
 	}
 }
 

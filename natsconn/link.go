@@ -276,6 +276,14 @@ func (l *link) confirm(ctx context.Context) error {
 	}
 }
 
+// publishing notes that something is published.
+func (l *link) publishing() *nats.Conn {
+	if !l.unconfirmed.Load() { // most of the time it is, and a write would cost other cores
+		l.unconfirmed.Store(true)
+	}
+	return l.nc
+}
+
 // flush is Conn.Flush, when something was published since the one before, and after so
 // many reconnects.
 func (l *link) flush(ctx context.Context, published bool, reconnects uint64) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/nats-io/nats.go"
@@ -253,26 +254,28 @@ func (s *Subscription) Drain(ctx context.Context) error {
 	return s.settle(ctx)
 }
 
-// leave asks the server for no more. What it has sent still arrives.
+// leave asks the server for no more, and returns when what it has sent has arrived.
 func (s *Subscription) leave() error {
 	s.c.interests.Lock()
-	defer s.c.interests.Unlock()
 	delete(s.c.subs, s)
+	var failed error
+	links := s.c.leaving()
 	for l, on := range s.on {
 		if err := on.Drain(); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
-			return err
+			failed = err
 		}
+		if !slices.Contains(links, l) {
+			links = append(links, l)
+		}
+	}
+	clear(s.on)
+	s.c.interests.Unlock() // a handler may be waiting for it
+	for _, l := range links {
 		if l.nc.IsConnected() {
-			if err := l.emptied(s.c.ctx); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
-				return err
-			}
+			_ = l.emptied(s.c.ctx) // where it is lost, so is what was on its way
 		}
-		delete(s.on, l)
 	}
-	for _, l := range s.c.leaving() {
-		_ = l.emptied(s.c.ctx) // where it is lost, so is what was on its way
-	}
-	return nil
+	return failed
 }
 
 // leaving returns the connections that were replaced and are not closed yet.
