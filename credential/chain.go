@@ -12,7 +12,8 @@ import (
 //
 // A fallback is asked only as long as no source before it has ever answered in this
 // process. Once the store has delivered, or has said that the secret is deleted or not
-// usable, an outage is an outage: an old value of the configuration does not come back. That a
+// usable, an outage is an outage: an old value of the configuration does not come back, also
+// when Set.Replace brings another Chain with the same store in it. That a
 // fallback supplied the value is told once, as EventFallback. Rotate writes to the first source.
 func Chain(primary Source, fallback ...Source) Source {
 	sources := append([]Source{primary}, fallback...)
@@ -136,6 +137,48 @@ func (c *chain) answered(i int) {
 	for {
 		last := c.last.Load()
 		if last <= int32(i) || c.last.CompareAndSwap(last, int32(i)) {
+			return
+		}
+	}
+}
+
+// chained returns the chain that a source is, nil if it is none.
+func chained(s Source) *chain {
+	if c, is := s.(interface{ self() *chain }); is {
+		return c.self()
+	}
+	return nil
+}
+
+func (c *chain) self() *chain { return c }
+
+// supplier returns the place that has answered for a credential in this process, "" if none has.
+func (c *Credential) supplier() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	source := c.cfg().Source
+	if source == nil || source.Info().Immutable {
+		return ""
+	}
+	before := chained(source)
+	switch {
+	case before != nil && int(before.last.Load()) < len(before.sources)-1:
+		return before.sources[before.last.Load()].Info().place()
+	case !c.snap.Load().known || !c.replaced.IsZero(): // it was another source that has
+		return ""
+	case c.fallback != "":
+		return c.fallback
+	case before != nil:
+		return before.sources[0].Info().place()
+	}
+	return source.Info().place()
+}
+
+// continues tells a chain that takes the place of the source of a credential what has answered before: those after it are not asked.
+func (c *chain) continues(supplier string) {
+	for i, s := range c.sources {
+		if supplier != "" && s.Info().place() == supplier {
+			c.answered(i)
 			return
 		}
 	}

@@ -204,3 +204,56 @@ func TestConfigureChain(t *testing.T) {
 		}
 	}
 }
+
+// I16: a reload that brings another chain to the same store does not forget that the store has delivered: that it is down then is an outage, and
+// no old value of the configuration comes back.
+func TestI16ReloadWhileTheStoreIsDown(t *testing.T) {
+	for _, before := range []string{"the store alone", "a chain"} {
+		t.Run(before, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWardrobe(t)
+				info := credential.Info{Scheme: "vault", Location: "secret/parley"}
+				store := credentialtest.New(info, keyC)
+				first := credential.Source(store)
+				if before == "a chain" {
+					first = credential.Chain(store, credential.Literal(keyD))
+				}
+				reload := func(source credential.Source) error {
+					return w.set.Replace(t.Context(), w.configs(func(master, _ *credential.Config) {
+						master.Source, master.Startup = source, credential.Degraded
+					}), nil)
+				}
+				if err := reload(first); err != nil {
+					t.Fatal(err)
+				}
+				sleep(time.Hour)
+				again := credentialtest.New(info, keyC)
+				again.Fail(errDown)
+				if err := reload(credential.Chain(again, credential.Literal(keyD))); err != nil {
+					t.Fatal(err)
+				}
+				sleep(time.Minute)
+				w.master.expect(t, "in the outage", map[string]string{keyC: "accept current", keyD: "reject unknown"})
+				again.Fail(nil)
+				sleep(2 * time.Minute)
+				w.master.expect(t, "after it", map[string]string{keyC: "accept current", keyD: "reject unknown"})
+			})
+		})
+	}
+	synctest.Test(t, func(t *testing.T) { // another store has said nothing yet, also when it was tried alone before
+		w := newWardrobe(t)
+		down := credentialtest.New(credential.Info{Scheme: "vault", Location: "secret/other"}, keyC)
+		down.Fail(errDown)
+		if err := w.set.Replace(t.Context(), w.configs(func(master, _ *credential.Config) {
+			master.Source, master.Startup = down, credential.Degraded
+		}), nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.set.Replace(t.Context(), w.configs(func(master, _ *credential.Config) {
+			master.Source = credential.Chain(down, credential.Literal(keyD))
+		}), nil); err != nil {
+			t.Fatal(err)
+		}
+		w.master.expect(t, "another store", map[string]string{keyA: "accept previous", keyD: "accept current"})
+	})
+}

@@ -100,7 +100,11 @@ func (r *replacement) compare(configs []Config) error {
 			problems = append(problems, err)
 			continue
 		}
-		r.changes = append(r.changes, &reconfiguration{Credential: c, to: to, moved: !same(c.cfg().Source, cfg.Source)})
+		moved := !same(c.cfg().Source, cfg.Source)
+		if next := chained(cfg.Source); next != nil && moved {
+			next.continues(c.supplier())
+		}
+		r.changes = append(r.changes, &reconfiguration{Credential: c, to: to, moved: moved})
 	}
 	for _, c := range r.set.everyone() {
 		if !named[c.Name()] && !c.snap.Load().withdrawn {
