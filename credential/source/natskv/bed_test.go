@@ -120,11 +120,14 @@ func (b *bed) bucket(t *testing.T, history uint8) jetstream.KeyValue {
 	return kv
 }
 
-func put(t *testing.T, kv jetstream.KeyValue, key, value string) {
+// put stores a value and returns its revision.
+func put(t *testing.T, kv jetstream.KeyValue, key, value string) uint64 {
 	t.Helper()
-	if _, err := kv.PutString(t.Context(), key, value); err != nil {
+	revision, err := kv.PutString(t.Context(), key, value)
+	if err != nil {
 		t.Fatal(err)
 	}
+	return revision
 }
 
 func (b *bed) connect(context.Context) (*nats.Conn, error) { return b.conn, nil }
