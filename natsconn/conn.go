@@ -127,7 +127,9 @@ func Open(ctx context.Context, cfg Config) (*Conn, error) {
 		c.cancel()
 		return nil, err
 	}
+	c.mu.Lock() // its callbacks look already
 	c.link = l
+	c.mu.Unlock()
 	c.work.Go(c.run)
 	return c, nil
 }

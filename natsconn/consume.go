@@ -66,7 +66,7 @@ func (c *Conn) findConsumers(next *link) error {
 		found, err := s.find(ctx, next)
 		cancel()
 		if err != nil {
-			return refusedBy(err, "the new login cannot use the consumer "+s.durable)
+			return unfitFor(err, "the new login cannot use the consumer "+s.durable)
 		}
 		s.next = found
 	}

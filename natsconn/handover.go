@@ -28,6 +28,18 @@ var (
 	errSick    = errors.New("natsconn: the connection in use does not answer")
 )
 
+// unfit says what a login cannot do that the one in use can. The server accepts it.
+type unfit struct {
+	what string
+	err  error
+}
+
+func unfitFor(err error, what string) error { return &unfit{what, err} }
+
+func (u *unfit) Error() string { return "natsconn: " + u.what + ": " + u.err.Error() }
+
+func (u *unfit) Unwrap() error { return u.err }
+
 // handOver replaces the connection in use by one with the newest login. When it fails,
 // the connection in use stays as it was, and nothing is lost.
 func (c *Conn) handOver(why string) error {
@@ -109,12 +121,15 @@ func (c *Conn) prepare(old, next *link) error {
 	if err := next.confirm(c.ctx); err != nil {
 		return err
 	}
+	if next.overfull() {
+		return unfitFor(nats.ErrMaxSubscriptionsExceeded, "the new login may not have all subscriptions")
+	}
 	for s := range c.subs {
 		if s.on[next] == nil || !next.refuses(s) || old.refuses(s) {
 			continue
 		}
 		if s.queue != "" || s.plain || !next.allows(c.ctx, s.subject) {
-			return refusedBy(nats.ErrPermissionViolation, "the new login may not subscribe to "+s.subject)
+			return unfitFor(nats.ErrPermissionViolation, "the new login may not subscribe to "+s.subject)
 		}
 		if !c.cfg.AllowDuplicates {
 			return errInPlace

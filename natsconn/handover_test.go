@@ -205,10 +205,40 @@ func TestNewLoginMayNotSubscribe(t *testing.T) {
 		t.Errorf("Generation = %d, want 1", got)
 	}
 	f.works(t, "still")
+	if err := f.NATS().ForceReconnect(); err != nil {
+		t.Fatal(err)
+	}
+	f.works(t, "reconnected")
+	if got := f.Generation(); got != 1 {
+		t.Errorf("Generation after a reconnect = %d, want 1", got)
+	}
 	source.change()
 	_ = f.key.Refresh(t.Context())
 	pubsubtest.Eventually(t, "taken over", func() bool { return f.Generation() == 3 && f.Health() == nil })
 	f.works(t, "taken over")
+}
+
+// The same with a bound on how many subscriptions there may be.
+func TestTooManySubscriptions(t *testing.T) {
+	o := operated(t)
+	source := &minting{operator: o}
+	bound := func(n int64) func(*jwt.UserClaims) {
+		return func(c *jwt.UserClaims) { c.Limits.Subs = n }
+	}
+	source.change(bound(2))
+	f := open(t, o.ClientURL(), source)
+	f.works(t, "at first")
+	must(f.Subscribe("second", func(*nats.Msg) {}))
+	if _, err := f.Subscribe("third", func(*nats.Msg) {}); !errors.Is(err, nats.ErrMaxSubscriptionsExceeded) {
+		t.Errorf("Subscribe = %v, want %v", err, nats.ErrMaxSubscriptionsExceeded)
+	}
+	source.change(bound(1))
+	_ = f.key.Refresh(t.Context())
+	pubsubtest.Eventually(t, "it is told", func() bool { return errors.Is(f.Health(), nats.ErrMaxSubscriptionsExceeded) })
+	if got := f.Generation(); got != 1 {
+		t.Errorf("Generation = %d, want 1", got)
+	}
+	f.works(t, "still")
 }
 
 func TestSubscribeIsRefused(t *testing.T) {

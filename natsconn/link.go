@@ -37,6 +37,7 @@ type link struct {
 	since      time.Time               // … which succeeded; zero while it has not
 	nkey       string                  // in the options of nc
 	violations map[string]struct{}     // subscriptions that the server refused, as it said it
+	full       bool                    // the server said that there are too many subscriptions
 	last       error                   // noted
 	noted      chan struct{}           // closed when last changes
 }
@@ -188,8 +189,11 @@ func (l *link) connected() {
 	l.since = time.Now()
 	lease := l.using
 	clear(l.violations)
+	l.full = false
 	l.mu.Unlock()
-	l.c.accepted(lease)
+	if l.inUse() {
+		l.c.accepted(lease)
+	}
 	l.c.cfg.Log.Info("connected to NATS", "event", "nats_connected", "version", lease.VersionID, "generation", lease.Generation)
 	l.c.kick()
 }
@@ -243,6 +247,7 @@ func (l *link) note(err error) {
 	if _, what, about := strings.Cut(err.Error(), "for Subscription to "); about {
 		l.violations[what] = struct{}{}
 	}
+	l.full = l.full || errors.Is(err, nats.ErrMaxSubscriptionsExceeded)
 	l.last = err
 	close(l.noted)
 	l.noted = make(chan struct{})
@@ -282,6 +287,15 @@ func (l *link) publishing() *nats.Conn {
 		l.unconfirmed.Store(true)
 	}
 	return l.nc
+}
+
+// overfull reports, once, whether the server refused a subscription as one too many.
+func (l *link) overfull() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	full := l.full
+	l.full = false
+	return full
 }
 
 // flush is Conn.Flush, when something was published since the one before, and after so

@@ -163,13 +163,16 @@ func (c *Conn) reconnect(why string) time.Duration {
 		return 0
 	}
 	c.warn("the NATS login cannot be taken over yet, the one before stays in use", "reason", why, "generation", lease.Generation, "error", err.Error())
-	return c.later(err)
+	return c.later(lease.Generation, err)
 }
 
 // later plans another attempt after a hand-over that failed.
-func (c *Conn) later(err error) time.Duration {
+func (c *Conn) later(generation uint64, err error) time.Duration {
 	c.state.Lock()
 	defer c.state.Unlock()
+	if lacking := (*unfit)(nil); errors.As(err, &lacking) { // a connection that is lost is made again with the one before
+		c.bad = generation
+	}
 	c.trouble = refusedBy(err, "the newest login is not in use")
 	c.backoff = min(max(againFirst, 2*c.backoff), againLast)
 	wait := c.backoff/2 + time.Duration(rand.Int64N(int64(c.backoff/2)))

@@ -42,7 +42,8 @@ type arrival struct {
 
 // Subscribe has handler called for every message to a subject, which may hold wildcards.
 // It returns when the server has accepted it, or at once while there is no connection.
-// The error wraps nats.ErrPermissionViolation when the server does not.
+// The error wraps nats.ErrPermissionViolation or nats.ErrMaxSubscriptionsExceeded when
+// the server does not.
 func (c *Conn) Subscribe(subject string, handler func(*nats.Msg)) (*Subscription, error) {
 	return c.subscribe(subject, "", handler)
 }
@@ -76,7 +77,7 @@ func (c *Conn) subscribe(subject, queue string, handler func(*nats.Msg)) (*Subsc
 	if err := s.attach(l); err != nil {
 		return nil, err
 	}
-	if l.nc.IsConnected() && l.confirm(c.ctx) == nil && l.refuses(s) {
+	if l.nc.IsConnected() && l.confirm(c.ctx) == nil && (l.refuses(s) || l.overfull()) {
 		if err := s.without(l); err != nil {
 			return nil, err
 		}
@@ -109,6 +110,9 @@ func (s *Subscription) attach(l *link) error {
 func (s *Subscription) without(l *link) error {
 	_ = s.on[l].Unsubscribe() // the server does not have it
 	delete(s.on, l)
+	if !l.refuses(s) {
+		return fmt.Errorf("natsconn: subscribe to %s: %w", s.subject, nats.ErrMaxSubscriptionsExceeded)
+	}
 	if s.queue == "" && !s.plain {
 		s.plain = true
 		s.c.cfg.Log.Warn("the NATS server refuses queue groups of plain subscriptions: hand-overs are not exact", "event", "nats_queue_refused", "subject", s.subject, "queue", s.private)
