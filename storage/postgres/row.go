@@ -40,13 +40,17 @@ func (s *session) object(class string, rows pgx.Rows, st *sqlgen.Statement) (*pa
 		if err != nil {
 			return nil, fmt.Errorf("%w: authData: %w", errDamaged, err)
 		}
-		return o, addProviders(o, text)
+		keep := st.Keep
+		if st.Filter || st.Sort { // they may be what decides
+			keep = nil
+		}
+		return o, addProviders(o, text, keep)
 	}
 	return o, nil
 }
 
-// addProviders sets what authentication providers know of a user.
-func addProviders(o *parse.Object, text []byte) error {
+// addProviders sets what authentication providers know of a user, of those that keep admits.
+func addProviders(o *parse.Object, text []byte, keep func(field string) bool) error {
 	v, err := parse.Decode(text, values)
 	if err != nil {
 		return fmt.Errorf("%w: authData: %w", errDamaged, err)
@@ -56,8 +60,8 @@ func addProviders(o *parse.Object, text []byte) error {
 		return nil
 	}
 	for provider, data := range m.All() {
-		if data != nil {
-			o.Set(schema.AuthDataPrefix+provider, data)
+		if name := schema.AuthDataPrefix + provider; data != nil && (keep == nil || keep(name)) {
+			o.Set(name, data)
 		}
 	}
 	return nil

@@ -52,7 +52,11 @@ func TestGolden(t *testing.T) {
 			}
 			for i, section := range archive.Files {
 				ask, want, _ := strings.Cut(string(section.Data), "\n")
-				got := answer(ask)
+				d := Dialect(SQLite{})
+				if strings.HasPrefix(filepath.Base(file), "postgres") {
+					d = Postgres{}
+				}
+				got := strings.ReplaceAll(answer(d, ask), NewLayout(d, thing()).list, "…")
 				if *update {
 					archive.Files[i].Data = []byte(ask + "\n" + got + "\n")
 				} else if diff := cmp.Diff(want, got+"\n"); diff != "" {
@@ -70,12 +74,12 @@ func TestGolden(t *testing.T) {
 
 // answer generates what a line asks for: "find WHERE [order=…] [keys=…] [skip=…] [limit=…]", "count WHERE", "delete WHERE [limit=…]",
 // "update WHERE CHANGES", "insert OBJECT", "tables CLASS".
-func answer(line string) string {
+func answer(d Dialect, line string) string {
 	verb, rest, _ := strings.Cut(line, " ")
-	l := NewLayout(SQLite{}, thing())
+	l := NewLayout(d, thing())
 	switch verb {
 	case "tables":
-		return ddl(rest)
+		return ddl(d, rest)
 	case "insert":
 		m, err := parse.DecodeMap([]byte(rest), parse.Limits{})
 		if err != nil {
@@ -143,7 +147,13 @@ func show(st *Statement, err error) string {
 		return err.Error()
 	}
 	var b strings.Builder
-	b.WriteString(strings.ReplaceAll(st.SQL, allColumns, "…"))
+	b.WriteString(st.SQL)
+	if st.Filter {
+		b.WriteString("\n… filtered")
+	}
+	if st.Sort {
+		b.WriteString("\n… sorted")
+	}
 	for i, arg := range st.Args {
 		fmt.Fprintf(&b, "\n?%d = ", i+1)
 		switch arg := arg.(type) {
@@ -158,14 +168,12 @@ func show(st *Statement, err error) string {
 	return b.String()
 }
 
-var allColumns = NewLayout(SQLite{}, thing()).list
-
-func ddl(class string) string {
+func ddl(d Dialect, class string) string {
 	c := schema.New(class)
 	if class == "Thing" {
 		c = thing()
 	}
-	l := NewLayout(SQLite{}, c)
+	l := NewLayout(d, c)
 	lines := []string{l.CreateTable()}
 	for _, ix := range l.Indexes() {
 		lines = append(lines, ix.Create)
