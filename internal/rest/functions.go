@@ -2,7 +2,9 @@ package rest
 
 import (
 	"context"
+	"maps"
 	"net/http"
+	"slices"
 
 	"github.com/parley-backend/parley/parse"
 )
@@ -13,7 +15,8 @@ func callFunction(ctx context.Context, _ *Server, r *request) (*reply, error) {
 	params := r.body
 	if len(r.query) > 0 {
 		params = r.body.Clone()
-		for name, values := range r.query {
+		for _, name := range slices.Sorted(maps.Keys(r.query)) {
+			values := r.query[name]
 			if len(values) == 1 {
 				params.Set(name, values[0])
 				continue
