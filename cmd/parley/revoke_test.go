@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -29,6 +30,10 @@ func TestI2RevokeThenKill(t *testing.T) {
 		}
 		p.do(http.StatusOK, http.MethodGet, "/schemas", "", with(stolen)...)
 		p.do(http.StatusOK, http.MethodPost, "/keys/masterKey/revoke", `{"version":"`+old+`"}`, with(fresh)...)
+		p.await("the last good reading to be on disk, for which nobody waits", func() bool {
+			kept, err := os.ReadFile(filepath.Join(dir, "data", "keys", "lastGood-masterKey"))
+			return err == nil && bytes.Contains(kept, []byte(rotated.body["version"].(string)))
+		})
 		if err := p.cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
