@@ -4,6 +4,9 @@ import (
 	"context"
 	"slices"
 
+	"github.com/jackc/pgx/v5"
+
+	"github.com/parley-backend/parley/parse"
 	"github.com/parley-backend/parley/schema"
 	"github.com/parley-backend/parley/storage/sqlgen"
 )
@@ -11,6 +14,10 @@ import (
 // adopt gives to tables that Parse Server made what Parley relies on: join tables an objectId, users names that are unique without
 // case. On a database that has it all, or has no tables yet, it only looks.
 func (db *DB) adopt(ctx context.Context, s *session) error {
+	var err error
+	if db.dialect.Clipped, err = db.clipped(ctx, s); err != nil {
+		return err
+	}
 	lacking, err := db.lacking(ctx, s)
 	if err != nil || len(lacking) == 0 {
 		return err
@@ -30,6 +37,48 @@ func (db *DB) adopt(ctx context.Context, s *session) error {
 	return err
 }
 
+// clipped returns the classes with a name that is too long for PostgreSQL, which cuts it off: their tables if Parse Server made them.
+func (db *DB) clipped(ctx context.Context, s *session) (map[string]bool, error) {
+	rows, err := s.conn.Query(ctx, `SELECT "className", "schema"::text FROM `+db.dialect.Table("_SCHEMA"))
+	if err != nil {
+		return nil, err
+	}
+	var long []string
+	var name, text string
+	_, err = pgx.ForEachRow(rows, []any{&name, &text}, func() error {
+		names := []string{name}
+		if class, err := unmarshal(name, text); err == nil { // otherwise Classes will tell
+			for field, f := range class.Fields {
+				if f.Type == schema.Relation {
+					names = append(names, parse.JoinClass(field, name))
+				}
+			}
+		}
+		for _, n := range names {
+			if len(n) > longest {
+				long = append(long, n)
+			}
+		}
+		return nil
+	})
+	found := map[string]bool{}
+	for _, class := range long {
+		theirs := db.dialect
+		theirs.Clipped = map[string]bool{class: true}
+		is := false
+		if err == nil {
+			err = s.row(ctx, "SELECT to_regclass($1) IS NOT NULL AND to_regclass($2) IS NULL", []any{theirs.Table(class), db.dialect.Table(class)}, &is)
+		}
+		if is {
+			found[class] = true
+		}
+	}
+	return found, err
+}
+
+// longest is how many bytes of a name PostgreSQL keeps.
+const longest = 63
+
 // lacking returns the classes whose tables lack something.
 func (db *DB) lacking(ctx context.Context, s *session) ([]string, error) {
 	classes, err := s.names(ctx, `SELECT c.relname::text FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -38,6 +87,10 @@ func (db *DB) lacking(ctx context.Context, s *session) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	classes = slices.DeleteFunc(classes, func(name string) bool { // of one that is cut off; it is seen to when it is used
+		_, _, ok := parse.SplitJoinClass(name)
+		return !ok
+	})
 	for _, name := range schema.SystemClasses() {
 		layout := sqlgen.NewLayout(db.dialect, schema.New(name))
 		unique := schema.UniqueIndexes(name)

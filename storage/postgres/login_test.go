@@ -122,6 +122,25 @@ func TestAdopt(t *testing.T) {
 	if !errors.Is(err, storage.Duplicate) {
 		t.Errorf("Create of a member that is there = %v, want Duplicate", err)
 	}
+	// A long name is cut off by PostgreSQL.
+	long := schema.New("Organization")
+	long.Fields["membersWhoMayInviteOthersToTheOrganizationAndWhoWereInvited"] = schema.Field{Type: schema.Relation, TargetClass: schema.UserClass}
+	text, err := marshal(long)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(`CREATE TABLE "_Join:membersWhoMayInviteOthersToTheOrganizationAndWhoWereInvited:Organization" ("relatedId" varchar(120), "owningId" varchar(120), PRIMARY KEY ("relatedId", "owningId"));
+		INSERT INTO "_Join:membersWhoMayInviteOthersToTheOrganizationAndWhoWereInvited:Organization" VALUES ('a', 'o');
+		INSERT INTO "_SCHEMA" VALUES ('Organization', '` + text + `', true)`)
+	again := open(t, Config{URI: uri})
+	members := schema.JoinClass("Organization", "membersWhoMayInviteOthersToTheOrganizationAndWhoWereInvited")
+	if got := ids(t, again, members, &query.Find{Limit: -1, Where: &query.Constraint{Key: "owningId", Op: query.Eq, Arg: "o"}}); len(got) != 1 {
+		t.Errorf("the members of a relation with a long name = %v, want one", got)
+	}
+	save(t, again, long)
+	if got := ids(t, again, members, &query.Find{Limit: -1}); len(got) != 1 {
+		t.Errorf("the members of a relation with a long name = %v after it was saved, want one", got)
+	}
 	if n, err := db.Delete(t.Context(), join, &query.Constraint{Key: "relatedId", Op: query.Eq, Arg: "c"}, -1); n != 1 || err != nil {
 		t.Errorf("Delete of a member = %d, %v, want 1", n, err)
 	}

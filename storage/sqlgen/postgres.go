@@ -30,6 +30,8 @@ type Postgres struct {
 	Schema string
 	// FoldCollation is the quoted name of a collation for Fold that knows the letters of all languages; the database's own if empty.
 	FoldCollation string
+	// Clipped are classes with a long name whose table was made by Parse Server, under as much of the name as PostgreSQL keeps.
+	Clipped map[string]bool
 }
 
 // OldestPostgresDate is the first moment that PostgreSQL knows, in milliseconds; its last one lies beyond that of parse.Date.
@@ -53,7 +55,12 @@ func short(name string) string {
 }
 
 // TableName returns the name of the table of a class, without quotes and schema.
-func (Postgres) TableName(class string) string { return short(class) }
+func (d Postgres) TableName(class string) string {
+	if d.Clipped[class] {
+		return class[:maxName]
+	}
+	return short(class)
+}
 
 // Table returns the name of the class in the schema.
 func (d Postgres) Table(class string) string { return d.qualified(d.TableName(class)) }
