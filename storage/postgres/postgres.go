@@ -64,6 +64,7 @@ type pool interface {
 	Acquire(ctx context.Context) (*pgxpool.Conn, error)
 	Stat() *pgxpool.Stat
 	Close()
+	Reset()
 }
 
 // Open connects to a database and makes the table _SCHEMA when there is none. To tables that Parse Server made it adds what they lack. Errors are *[storage.Error]: Unavailable for a database

@@ -53,6 +53,9 @@ func (db *DB) outside(ctx context.Context, fn func(ctx context.Context, s *sessi
 	}
 	defer conn.Release()
 	err = fn(ctx, &session{conn: conn.Conn()})
+	if err != nil && ctx.Err() == nil && broken(err) {
+		db.pool.Reset() // whatever ended this connection has likely ended the others: the next try meets none of them
+	}
 	if stale(err) {
 		_ = conn.Conn().DeallocateAll(ctx) // a connection on which that fails is of no use to the next one either
 	}
