@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -28,9 +26,7 @@ import (
 	"github.com/parley-backend/parley/credential/source/static"
 	"github.com/parley-backend/parley/credential/source/vault"
 	"github.com/parley-backend/parley/internal/auth"
-	"github.com/parley-backend/parley/storage"
 	"github.com/parley-backend/parley/storage/memory"
-	"github.com/parley-backend/parley/storage/sqlite"
 )
 
 // Sources are the places that a credential may refer to, by scheme. A configuration adds nats-kv, which reads over the connection of
@@ -63,7 +59,7 @@ type Built struct {
 	Port int
 	// MetricsAddress to serve metrics on, "" for none.
 	MetricsAddress string
-	databaseURI    string
+	database       database
 	dataDir        string
 	lastKnownGood  bool
 	reloadConfig   bool
@@ -80,7 +76,7 @@ func (v *Values) Build(log *slog.Logger) (*Built, error) {
 	b := &builder{v: v}
 	built := &Built{
 		Host: v.String("host"), Port: v.Int("port"), MetricsAddress: v.String("metricsAddress"),
-		databaseURI: v.String("databaseURI"), dataDir: v.String("dataDir"), lastKnownGood: v.Bool("lastKnownGood"), reloadConfig: v.Bool("reloadConfig"),
+		dataDir: v.String("dataDir"), lastKnownGood: v.Bool("lastKnownGood"), reloadConfig: v.Bool("reloadConfig"),
 	}
 	c := &built.Config
 	c.Log = log
@@ -91,9 +87,6 @@ func (v *Values) Build(log *slog.Logger) (*Built, error) {
 	if built.Port < 0 || built.Port > 65535 {
 		b.problem("port", "must be between 0 and 65535")
 	}
-	if _, err := v.storeOf(); err != nil {
-		b.problem("databaseURI", "%v", err)
-	}
 	built.nats = &natsLink{}
 	registry := Sources()
 	built.natsOptions = b.nats(registry) // before what may be kept there
@@ -103,6 +96,10 @@ func (v *Values) Build(log *slog.Logger) (*Built, error) {
 		registry["nats-kv"] = natskv.Opener(built.nats.connect)
 	}
 	built.wrapKey = b.wrapKey(registry)
+	var err error
+	if built.database, err = v.database(registry); err != nil {
+		b.problems = append(b.problems, err)
+	}
 	b.keys(c, registry)
 	b.network(c)
 	b.requests(c)
@@ -307,62 +304,6 @@ func (b *builder) oneOf(option string, allowed ...string) string {
 	return ""
 }
 
-// OpenStore opens the database that databaseURI names, in the data folder by default.
-func (b *Built) OpenStore(ctx context.Context, log *slog.Logger) (storage.Adapter, error) {
-	where, err := (&Values{set: map[string]any{"databaseURI": b.databaseURI, "dataDir": b.dataDir}}).storeOf()
-	if err != nil {
-		return nil, Problem{"databaseURI", err.Error()}
-	}
-	if where == memoryStore {
-		return memory.New(), nil
-	}
-	if where != sqlite.Memory {
-		if err := os.MkdirAll(filepath.Dir(where), 0o700); err != nil {
-			return nil, fmt.Errorf("the folder of the database cannot be made: %w", err)
-		}
-	}
-	return sqlite.Open(ctx, sqlite.Config{Path: where, Logger: log})
-}
-
-const memoryStore = "memory:"
-
-// storeOf returns the path of the SQLite file, sqlite.Memory, or memoryStore.
-func (v *Values) storeOf() (string, error) {
-	uri := v.String("databaseURI")
-	scheme, rest, _ := strings.Cut(uri, ":")
-	switch {
-	case uri == "":
-		return filepath.Join(v.String("dataDir"), "parley.db"), nil
-	case uri == memoryStore, uri == "memory://":
-		return memoryStore, nil
-	case uri == "sqlite::memory:", uri == "sqlite://:memory:":
-		return sqlite.Memory, nil
-	case scheme == "sqlite" || scheme == "file":
-		path := strings.TrimPrefix(rest, "//")
-		if path == "" {
-			return "", errors.New("names no file; write sqlite://PATH")
-		}
-		return path, nil
-	case scheme == "postgres" || scheme == "postgresql":
-		return "", errors.New("PostgreSQL is not available in this version; write sqlite://PATH")
-	case scheme == "mongodb" || scheme == "mongodb+srv":
-		return "", errors.New("MongoDB is not available in this version; write sqlite://PATH")
-	}
-	return "", errors.New(`is none of "sqlite://PATH", "sqlite::memory:" and "memory:"`)
-}
-
-// StorePath returns the path of the SQLite file that the options name, for the commands that work on the file.
-func (v *Values) StorePath() (string, error) {
-	path, err := v.storeOf()
-	if err == nil && (path == memoryStore || path == sqlite.Memory) {
-		err = errors.New("is a database in memory, which has no file")
-	}
-	if err != nil {
-		return "", Problem{"databaseURI", err.Error()}
-	}
-	return path, nil
-}
-
 // parseSize reads a size as Express takes it: a number of bytes, or one with b, kb, mb or gb after it.
 func parseSize(text string) (int64, error) {
 	s := strings.ToLower(strings.TrimSpace(text))
@@ -402,17 +343,9 @@ func (b *Built) Check(ctx context.Context) error {
 	} else {
 		server.Close()
 	}
-	where, err := (&Values{set: map[string]any{"databaseURI": b.databaseURI, "dataDir": b.dataDir}}).StorePath()
-	if err != nil {
-		return errors.Join(problems...) // in memory: nothing to look at
+	if err := b.lookAtStore(ctx); err != nil {
+		problems = append(problems, err)
 	}
-	if _, err := os.Stat(where); err == nil {
-		db, err := sqlite.Open(ctx, sqlite.Config{Path: where})
-		if err != nil {
-			problems = append(problems, Problem{"databaseURI", err.Error()})
-		} else {
-			problems = append(problems, db.Close())
-		}
-	}
+	b.Close()
 	return errors.Join(problems...)
 }

@@ -126,7 +126,6 @@ type NATS struct {
 	conn   *natsconn.Conn
 	inside *nats.Conn
 	server *natsbus.Server
-	set    *credential.Set
 	link   *natsLink
 }
 
@@ -138,7 +137,7 @@ func (b *Built) OpenNATS(ctx context.Context, log *slog.Logger) (*NATS, error) {
 	if len(o.servers) == 0 && !o.embedded() {
 		return nil, nil
 	}
-	n := &NATS{link: b.nats, set: &credential.Set{}}
+	n := &NATS{link: b.nats}
 	if err := n.open(ctx, b, log); err != nil {
 		n.Close()
 		return nil, err
@@ -180,7 +179,7 @@ func (n *NATS) open(ctx context.Context, b *Built, log *slog.Logger) (err error)
 	if n.conn != nil {
 		n.link.set(conn)
 	}
-	b.Config.Bus, b.Config.Node, b.Config.Presented = n.bus, node, n.set
+	b.Config.Bus, b.Config.Node = n.bus, node
 	return nil
 }
 
@@ -201,17 +200,9 @@ func (n *NATS) login(ctx context.Context, b *Built, log *slog.Logger) (*credenti
 	if b.natsOptions.login == nil {
 		return nil, nil
 	}
-	cfg := *b.natsOptions.login
-	cfg.Set, cfg.Observer = n.set, credential.Log(log)
-	if b.folder != nil {
-		b.rememberOne(&cfg)
-	}
-	c, err := credential.New(cfg)
+	c, err := b.present(ctx, *b.natsOptions.login, log)
 	if err != nil {
-		return nil, Problem{"nats.credentials", err.Error()}
-	}
-	if err := c.Start(ctx); err != nil {
-		return nil, Problem{"nats.credentials", err.Error()}
+		return nil, err
 	}
 	return credential.NewPresenter(c, natsconn.Decode)
 }
@@ -271,7 +262,6 @@ func (n *NATS) Close() {
 	if n.server != nil {
 		n.server.Stop()
 	}
-	n.set.Stop()
 }
 
 // client returns what a client of a TLS server needs, nil when no file is named.

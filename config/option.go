@@ -84,6 +84,7 @@ var ownOptions = []Option{
 	{Name: "lastKnownGoodKey", Env: "PARLEY_LAST_KNOWN_GOOD_KEY", Kind: Secret, Doc: "Key of 32 characters or more that encrypts what is kept of the credentials that Parley presents to others, which are not kept without it; in a file, a variable, a credential of systemd, or printed by a program, since it is needed while the stores are down"},
 	{Name: "reloadConfig", Env: "PARLEY_RELOAD_CONFIG", Kind: Bool, Default: "true", Doc: "Read the configuration file again when it changes; SIGHUP has it read again in any case"},
 	{Name: "auditKeys", Env: "PARLEY_AUDIT_KEYS", Kind: String, Default: "refused", Doc: "Which presented keys the log tells of, with the version, the address and the route: refused (one record a minute for each key, reason and address), all, or none"},
+	{Name: "databaseCredentials", Env: "PARLEY_DATABASE_CREDENTIALS", Kind: Secret, Doc: "Login for a databaseURI that begins with postgres://: the password, or with format=json a document with user and password"},
 	{Name: "keyRotateEvery", Env: "PARLEY_KEY_ROTATE_EVERY", Kind: Int, Doc: "Days after which a key should have been rotated: told by the log, the metrics, parley keys status and /security, never enforced; 30 for the privileged keys and 90 for the client keys by default, 0 for never"},
 	{Name: "keyOverlap", Env: "PARLEY_KEY_OVERLAP", Kind: Int, Doc: "Seconds that a replaced master, maintenance or read-only key is still accepted; 600 by default, 0 for none"},
 }

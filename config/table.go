@@ -26,7 +26,7 @@ var parseOptions = []Option{
 	{Name: "customPages", Env: "PARSE_SERVER_CUSTOM_PAGES", Kind: Group, Effect: Later, Note: "pages and mails", Doc: "Legacy URLs of the mail-link pages"},
 	{Name: "databaseAdapter", Env: "PARSE_SERVER_DATABASE_ADAPTER", Kind: JSON, Effect: Refused, Note: "a JavaScript object cannot be loaded; use databaseURI", Doc: "Custom storage adapter object"},
 	{Name: "databaseOptions", Env: "PARSE_SERVER_DATABASE_OPTIONS", Kind: Group, Doc: "Driver options"},
-	{Name: "databaseURI", Env: "PARSE_SERVER_DATABASE_URI", Kind: String, Doc: "Where objects are stored: sqlite://PATH, sqlite::memory: or memory:; by default parley.db in dataDir"},
+	{Name: "databaseURI", Env: "PARSE_SERVER_DATABASE_URI", Kind: Secret, Doc: "Where objects are stored: sqlite://PATH, sqlite::memory:, memory: or postgres://USER:PASSWORD@HOST/DATABASE, or a reference to the latter; by default parley.db in dataDir"},
 	{Name: "defaultLimit", Env: "PARSE_SERVER_DEFAULT_LIMIT", Kind: Int, Default: "100", Doc: "Query limit when the client sends none"},
 	{Name: "directAccess", Env: "PARSE_SERVER_DIRECT_ACCESS", Kind: Bool, Default: "true", Effect: Later, Note: "Cloud Code", Doc: "Cloud code SDK calls bypass HTTP in-process"},
 	{Name: "dotNetKey", Env: "PARSE_SERVER_DOT_NET_KEY", Kind: Secret, Doc: "Optional key for .NET/Unity SDKs (header X-Parse-Windows-Key)"},

@@ -20,6 +20,7 @@ import (
 	"github.com/parley-backend/parley"
 	"github.com/parley-backend/parley/config"
 	"github.com/parley-backend/parley/internal/metrics"
+	"github.com/parley-backend/parley/storage"
 )
 
 func (c *serveCommand) run(env environment) error {
@@ -82,24 +83,21 @@ func check(env environment, built *config.Built) error {
 func serve(env environment, built *config.Built, generated config.Generated, log *slog.Logger, again func() *config.Reloader) error {
 	asked, stop := hangups()
 	defer stop()
-	store, err := built.OpenStore(env.ctx, log)
-	if err != nil {
-		return err
-	}
+	defer built.Close()
+	store, bus, err := open(env.ctx, built, log)
 	defer func() {
+		if store == nil {
+			return
+		}
 		if err := store.Close(); err != nil {
 			log.Error("closing the database", "error", err.Error())
 		}
 	}()
-	if err := built.OpenKeys(env.ctx); err != nil {
-		return err
-	}
-	reader := again()
-	bus, err := built.OpenNATS(env.ctx, log)
+	defer bus.Close()
 	if err != nil {
 		return err
 	}
-	defer bus.Close()
+	reader := again()
 	measured := metrics.New()
 	built.Config.Store = store
 	built.Config.Observe = measured.Observe
@@ -146,6 +144,26 @@ func serve(env environment, built *config.Built, generated config.Generated, log
 		log.Info("stopped")
 	}
 	return err
+}
+
+// open opens what the server needs. What it returns is to be closed, also with an error. A file is opened first: when it is no database,
+// nothing is left behind; for a database elsewhere there may be a login to fetch.
+func open(ctx context.Context, built *config.Built, log *slog.Logger) (store storage.Adapter, bus *config.NATS, err error) {
+	if !built.StoreIsRemote() {
+		if store, err = built.OpenStore(ctx, log); err != nil {
+			return nil, nil, err
+		}
+	}
+	if err = built.OpenKeys(ctx); err != nil {
+		return store, nil, err
+	}
+	if bus, err = built.OpenNATS(ctx, log); err != nil {
+		return store, nil, err
+	}
+	if built.StoreIsRemote() {
+		store, err = built.OpenStore(ctx, log)
+	}
+	return store, bus, err
 }
 
 // welcome says where the server is, and shows generated keys the one time that they are new.

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/parley-backend/parley/internal/pgtest"
+)
+
+// TestPostgresPasswordRotates serves from PostgreSQL with a password that is in a file, and changes it, in the file and in the database, while clients read
+// and write: no request fails, with the password first here or first there.
+func TestPostgresPasswordRotates(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Start(t, pgtest.Options{})
+	name := "parley_serve"
+	server.Exec(t, "CREATE ROLE "+name+" LOGIN PASSWORD '"+firstKey+"'", "CREATE DATABASE "+name+" OWNER "+name)
+	dir := t.TempDir()
+	path := filepath.Join(dir, "password")
+	write(t, path, firstKey)
+	p := startServer(t, dir, options("--databaseURI=postgres://"+name+"@"+server.Addr()+"/"+name+"?sslmode=disable&pool_max_conns=4", "--databaseCredentials=file://"+path)...)
+	made := p.do(http.StatusCreated, http.MethodPost, "/classes/Kept", `{"n":0}`, asMaster...)
+	object := "/classes/Kept/" + made.body["objectId"].(string)
+
+	stop := make(chan struct{})
+	var load sync.WaitGroup
+	failures := make(chan string, 100)
+	increments := make([]int, 4)
+	for i := range increments {
+		load.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if a, err := p.try(http.MethodPut, object, `{"n":{"__op":"Increment","amount":1}}`, asMaster...); err != nil || a.status != http.StatusOK {
+					select {
+					case failures <- fmt.Sprintf("%d %s %v", a.status, a.text, err):
+					default:
+					}
+					continue
+				}
+				increments[i]++
+			}
+		})
+	}
+	for round, password := range []string{secondKey, thirdKey, firstKey, secondKey} {
+		if round%2 == 0 {
+			write(t, path, password)
+		}
+		server.Exec(t, "ALTER ROLE "+name+" PASSWORD '"+password+"'")
+		if round%2 == 1 {
+			write(t, path, password)
+		}
+		p.await("the new password to be read", func() bool {
+			p.do(http.StatusOK, http.MethodPost, "/keys/databaseCredentials/refresh", "", asMaster...)
+			p.do(http.StatusOK, http.MethodGet, object, "", asMaster...)
+			return true
+		})
+	}
+	close(stop)
+	load.Wait()
+	close(failures)
+	for failure := range failures {
+		t.Errorf("a request failed: %s\n%s", failure, p.errs)
+		break
+	}
+	total := 0
+	for _, n := range increments {
+		total += n
+	}
+	if got := p.do(http.StatusOK, http.MethodGet, object, "", asMaster...).body["n"]; got != float64(total) {
+		t.Errorf("the object counts %v, want %d: one for each request that was answered 200", got, total)
+	}
+	// And with no connection left, the next one is made with the password that holds now.
+	server.Exec(t, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '"+name+"'")
+	a, err := p.try(http.MethodGet, object, "", asMaster...)
+	p.end()
+	if err != nil || a.status != http.StatusOK {
+		t.Errorf("the first request without a connection = %d %s %v, want 200\n%s", a.status, a.text, err, p.errs)
+	}
+}

@@ -1,0 +1,220 @@
+package config
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/parley-backend/parley/credential"
+	presenter "github.com/parley-backend/parley/credential/presenter/postgres"
+	"github.com/parley-backend/parley/storage"
+	"github.com/parley-backend/parley/storage/memory"
+	"github.com/parley-backend/parley/storage/postgres"
+	"github.com/parley-backend/parley/storage/sqlite"
+)
+
+// database is what databaseURI and databaseCredentials say.
+type database struct {
+	path  string             // of the SQLite file, sqlite.Memory, or memoryStore
+	uri   string             // of PostgreSQL, "" for none
+	login *credential.Config // of PostgreSQL; nil for what the URI says
+}
+
+const memoryStore = "memory:"
+
+// uriSchemes are those of databases: with them, databaseURI is no reference.
+var uriSchemes = []string{"sqlite", "memory", "postgres", "postgresql", "mongodb", "mongodb+srv"}
+
+// database reads both options. The registry opens their references.
+func (v *Values) database(registry credential.Registry) (database, error) {
+	d, err := v.place(registry)
+	if err != nil {
+		return d, Problem{"databaseURI", err.Error()}
+	}
+	texts := v.Secret("databaseCredentials")
+	switch {
+	case len(texts) == 0:
+		return d, nil
+	case d.uri == "" || d.login != nil:
+		return d, Problem{"databaseCredentials", "is the login for a databaseURI that begins with postgres://"}
+	}
+	d.login, err = databaseLogin("databaseCredentials", registry, texts)
+	if err != nil {
+		return d, Problem{"databaseCredentials", err.Error()}
+	}
+	return d, nil
+}
+
+func databaseLogin(name string, registry credential.Registry, texts []string) (*credential.Config, error) {
+	cfg := &credential.Config{Name: name, Kind: credential.API, Present: true, Check: presenter.Check}
+	return cfg, registry.ConfigureChain(cfg, texts)
+}
+
+// place reads databaseURI.
+func (v *Values) place(registry credential.Registry) (database, error) {
+	texts := v.Secret("databaseURI")
+	if len(texts) == 0 {
+		return database{path: filepath.Join(v.String("dataDir"), "parley.db")}, nil
+	}
+	if len(texts) > 1 || credential.IsReference(texts[0], uriSchemes...) {
+		login, err := databaseLogin("databaseURI", registry, texts)
+		return database{uri: "postgres:///", login: login}, err
+	}
+	uri := texts[0]
+	scheme, rest, _ := strings.Cut(uri, ":")
+	switch {
+	case uri == memoryStore, uri == "memory://":
+		return database{path: memoryStore}, nil
+	case uri == "sqlite::memory:", uri == "sqlite://:memory:":
+		return database{path: sqlite.Memory}, nil
+	case scheme == "sqlite":
+		path := strings.TrimPrefix(rest, "//")
+		if path == "" {
+			return database{}, errors.New("names no file; write sqlite://PATH")
+		}
+		return database{path: path}, nil
+	case scheme == "postgres" || scheme == "postgresql":
+		if _, err := pgx.ParseConfig(uri); err != nil { // its text may quote the password
+			return database{}, errors.New("is not understood; write postgres://USER:PASSWORD@HOST:PORT/DATABASE")
+		}
+		return database{uri: uri}, nil
+	case scheme == "mongodb" || scheme == "mongodb+srv":
+		return database{}, errors.New("MongoDB is not available in this version; write sqlite://PATH or postgres://…")
+	}
+	return database{}, errors.New(`is none of "sqlite://PATH", "sqlite::memory:", "memory:" and "postgres://…", nor a reference to the latter`)
+}
+
+// StoreIsRemote reports whether the database is a server, which Parley may need a credential for.
+func (b *Built) StoreIsRemote() bool { return b.database.uri != "" }
+
+// OpenStore opens the database that databaseURI names, in the data folder by default. One that is remote is opened after OpenKeys, and
+// after OpenNATS, where its login may be.
+func (b *Built) OpenStore(ctx context.Context, log *slog.Logger) (storage.Adapter, error) {
+	switch d := b.database; {
+	case d.uri != "":
+		cfg := postgres.Config{URI: d.uri, Logger: log}
+		if d.login != nil {
+			c, err := b.present(ctx, *d.login, log)
+			if err != nil {
+				return nil, err
+			}
+			if cfg.Login, err = presenter.Presenter(c); err != nil {
+				return nil, Problem{d.login.Name, err.Error()}
+			}
+		}
+		db, err := postgres.Open(ctx, cfg)
+		if err != nil {
+			return nil, err // not a nil *DB in an interface
+		}
+		return db, nil
+	case d.path == memoryStore:
+		return memory.New(), nil
+	case d.path != sqlite.Memory:
+		if err := os.MkdirAll(filepath.Dir(d.path), 0o700); err != nil {
+			return nil, fmt.Errorf("the folder of the database cannot be made: %w", err)
+		}
+	}
+	db, err := sqlite.Open(ctx, sqlite.Config{Path: b.database.path, Logger: log})
+	if err != nil {
+		return nil, err
+	}
+	return db, nil
+}
+
+// lookAtStore tells whether the database can be opened, if there is one, and leaves no trace.
+func (b *Built) lookAtStore(ctx context.Context) error {
+	d := b.database
+	switch {
+	case d.uri != "":
+		return b.lookAtPostgres(ctx)
+	case d.path == memoryStore || d.path == sqlite.Memory:
+		return nil
+	}
+	if _, err := os.Stat(d.path); err != nil {
+		return nil // it will be made
+	}
+	db, err := sqlite.Open(ctx, sqlite.Config{Path: d.path})
+	if err != nil {
+		return Problem{"databaseURI", err.Error()}
+	}
+	return db.Close()
+}
+
+// lookTime is how long a check waits for a database.
+const lookTime = 10 * time.Second
+
+func (b *Built) lookAtPostgres(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	config, err := pgx.ParseConfig(b.database.uri)
+	if err != nil {
+		return Problem{"databaseURI", "is not understood"}
+	}
+	var login *credential.Presenter[presenter.Login]
+	if b.database.login != nil {
+		c, err := b.present(ctx, *b.database.login, slog.New(slog.DiscardHandler))
+		if err != nil {
+			return err
+		}
+		if login, err = presenter.Presenter(c); err != nil {
+			return Problem{b.database.login.Name, err.Error()}
+		}
+	}
+	var conn *pgx.Conn
+	if login == nil {
+		conn, err = pgx.ConnectConfig(ctx, config)
+	} else {
+		conn, err = presenter.Connect(ctx, config, login)
+	}
+	if err != nil { // its text may quote a user and a host, but is for the operator only
+		return Problem{"databaseURI", "the database does not let Parley in: " + err.Error()}
+	}
+	return conn.Close(ctx)
+}
+
+// StorePath returns the path of the SQLite file that the options name, for the commands that work on the file.
+func (v *Values) StorePath() (string, error) {
+	d, err := v.database(Sources())
+	switch {
+	case err != nil:
+		return "", err
+	case d.uri != "":
+		return "", Problem{"databaseURI", "is a PostgreSQL database: use its own tools, pg_dump and pg_restore"}
+	case d.path == memoryStore || d.path == sqlite.Memory:
+		return "", Problem{"databaseURI", "is a database in memory, which has no file"}
+	}
+	return d.path, nil
+}
+
+// present makes and starts a credential that is shown to others.
+func (b *Built) present(ctx context.Context, cfg credential.Config, log *slog.Logger) (*credential.Credential, error) {
+	if b.Config.Presented == nil {
+		b.Config.Presented = &credential.Set{}
+	}
+	cfg.Set, cfg.Observer = b.Config.Presented, credential.Log(log)
+	if b.folder != nil {
+		b.rememberOne(&cfg)
+	}
+	c, err := credential.New(cfg)
+	if err == nil {
+		err = c.Start(ctx)
+	}
+	if err != nil {
+		return nil, Problem{cfg.Name, err.Error()}
+	}
+	return c, nil
+}
+
+// Close stops the credentials that OpenNATS and OpenStore have begun to present. Call it last.
+func (b *Built) Close() {
+	if b.Config.Presented != nil {
+		b.Config.Presented.Stop()
+	}
+}
