@@ -80,21 +80,21 @@ func (h *Hooks) Call(ctx context.Context, req *FunctionRequest) (result any, giv
 	if f == nil {
 		return nil, false, parse.Errorf(parse.ScriptFailed, "Invalid function: \"%s\"", req.Function)
 	}
+	var made, encoded any // looked at only when the run has ended
 	err = h.run(ctx, "function "+req.Function, req, f.validators, false, func(ctx context.Context) error {
-		made, err := f.run(ctx, req)
-		if err != nil || made == nil {
+		var err error
+		if made, err = f.run(ctx, req); err != nil {
 			return err
 		}
-		if result, err = Value(made); err != nil {
-			return fmt.Errorf("The result of the function cannot be encoded: %w", err)
+		if encoded, err = Value(made); err != nil {
+			return parse.Errorf(parse.ScriptFailed, "The result of the function cannot be encoded: %v", err)
 		}
-		given = true
 		return nil
 	})
 	if err != nil {
 		return nil, false, err
 	}
-	return result, given, nil
+	return encoded, made != nil, nil
 }
 
 // run runs f after its validators, in a goroutine of its own: whoever asked is answered in time even if f does not look at its context.
@@ -116,11 +116,13 @@ func (h *Hooks) run(ctx context.Context, what string, req requests, validators [
 	} else {
 		ctx, cancel = context.WithCancel(ctx)
 	}
-	defer cancel()
 	ctx = context.WithValue(ctx, depthKey{}, depth)
 	base.scope.depth, base.scope.ctx = depth, ctx
 	scope := base.scope // f may do to base what it likes
-	defer scope.end()
+	defer func() {
+		cancel() // what its clients still do in a transaction ends now
+		scope.end()
+	}()
 
 	ended := make(chan error, 1)
 	go func() {

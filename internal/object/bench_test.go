@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/parley-backend/parley/cloud"
 	"github.com/parley-backend/parley/parse"
 	"github.com/parley-backend/parley/query"
 	"github.com/parley-backend/parley/schema"
@@ -90,4 +91,22 @@ func BenchmarkFind20(b *testing.B) {
 			}
 		}
 	})
+}
+
+// BenchmarkTriggers is BenchmarkCreate with a beforeSave and an afterSave that change nothing.
+func BenchmarkTriggers(b *testing.B) {
+	nothing := func(context.Context, *cloud.SaveRequest) error { return nil }
+	with := withCode(b, func(code *cloud.Code) { code.BeforeSave("Bench", nothing); code.AfterSave("Bench", nothing) })
+	for name, open := range adapters {
+		b.Run(name, func(b *testing.B) {
+			o := newBed(b, open(b), with)
+			o.stock(1)
+			b.ReportAllocs()
+			for i := range b.N {
+				if _, err := o.Create(context.Background(), alice, "Bench", tenFields(i)); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 }

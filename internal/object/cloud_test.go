@@ -117,6 +117,29 @@ func TestBeforeSaveSeesPermittedWrites(t *testing.T) {
 	}))
 }
 
+// A user whom pointer permissions do not admit to an object does not reach its trigger.
+func TestBeforeSaveAsksPointerPermissions(t *testing.T) {
+	ran := 0
+	onEach(t, func(t *testing.T, b *bed) {
+		ran = 0
+		b.define("Owned", `{"fields":{"owner":{"type":"Pointer","targetClass":"_User"},"n":{"type":"Number"}},"classLevelPermissions":{"create":{"*":true},"update":{"pointerFields":["owner"]}}}`)
+		saved, err := b.Create(context.Background(), master, "Owned", b.decode(`{"owner":{"__type":"Pointer","className":"_User","objectId":"alice"}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		id := saved.Body.String("objectId")
+		ran = 0
+		if _, err := b.Update(context.Background(), bob, "Owned", id, parse.NewMap("n", 2.0)); !errors.Is(err, parse.ObjectNotFound) || ran != 0 {
+			t.Errorf("Update() of somebody else = %v after %d triggers, want 101 and none", err, ran)
+		}
+		if _, err := b.Update(context.Background(), alice, "Owned", id, parse.NewMap("n", 2.0)); err != nil || ran != 1 {
+			t.Errorf("Update() = %v after %d triggers, want 1", err, ran)
+		}
+	}, withCode(t, func(code *cloud.Code) {
+		code.BeforeSave("Owned", func(context.Context, *cloud.SaveRequest) error { ran++; return nil })
+	}))
+}
+
 // What a trigger writes is held against the rules like what a client writes.
 func TestTriggerWritesAreChecked(t *testing.T) {
 	onEach(t, func(t *testing.T, b *bed) {
