@@ -94,3 +94,42 @@ func TestServerClient(t *testing.T) {
 		t.Errorf("Count() = %d, %v, want 0", n, err)
 	}
 }
+
+// A login by authData runs beforeLogin once its data is validated; nobody learns of a session, and sees no token.
+func TestBeforeLoginByAuthData(t *testing.T) {
+	var code cloud.Code
+	banned, seen := false, 0
+	code.BeforeLogin(func(_ context.Context, req *cloud.LoginRequest) error {
+		seen++
+		if req.Object.Has("sessionToken") || req.Object.ID() == "" {
+			t.Errorf("beforeLogin sees %s", parse.Marshal(req.Object))
+		}
+		if banned {
+			return parse.Errorf(parse.ObjectNotFound, "banned")
+		}
+		return nil
+	})
+	s, err := cloudServer(t, &code)
+	if err != nil {
+		t.Fatal(err)
+	}
+	anonymous := `{"authData":{"anonymous":{"id":"0000-1111"}}}`
+	if w := post(s, "/users", anonymous); w.Code != http.StatusCreated || seen != 0 {
+		t.Fatalf("sign-up = %d %s after %d triggers", w.Code, w.Body, seen)
+	}
+	if w := post(s, "/users", anonymous); w.Code != http.StatusOK || seen != 1 {
+		t.Errorf("login = %d %s after %d triggers, want 200 after 1", w.Code, w.Body, seen)
+	}
+	sessions := func() int64 {
+		n, err := s.Client().Count(t.Context(), &query.Find{ClassName: "_Session"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	before := sessions()
+	banned = true
+	if w := post(s, "/users", anonymous); w.Body.String() != `{"code":101,"error":"banned"}` || sessions() != before {
+		t.Errorf("login of a banned user = %d %s, %d sessions, want 101 and %d", w.Code, w.Body, sessions(), before)
+	}
+}
