@@ -146,7 +146,7 @@ func (l *link) present(o *nats.Options) error {
 func (l *link) shape(o *nats.Options, nkey string, lease *credential.Lease[Login], failure *error) {
 	o.Nkey, o.UserJWT, l.nkey = nkey, nil, nkey
 	if nkey == "" {
-		o.UserJWT = func() (string, error) { return lease.Value.JWT, *failure }
+		o.UserJWT = func() (string, error) { return text(lease.Value.JWT), *failure }
 	}
 }
 

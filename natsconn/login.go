@@ -14,7 +14,7 @@ import (
 // Login is what a NATS server is shown: a JWT and the seed that signs the server's
 // nonce, or the seed alone (an nkey), or a user and a password, or a token.
 type Login struct {
-	JWT       string
+	JWT       credential.Secret // who has a bearer JWT needs no seed
 	Seed      credential.Secret
 	Public    string    // the public key of a Seed without a JWT
 	Issued    time.Time // of the JWT
@@ -145,7 +145,7 @@ func bySeed(token string, seed credential.Secret) (Login, error) {
 	if public, err := pair.PublicKey(); err != nil || public != claims.Subject {
 		return Login{}, credential.Errorf(credential.Invalid, "the seed of a NATS login is not that of the user in the JWT")
 	}
-	l := Login{JWT: token, Seed: credential.NewSecret(raw), Issued: time.Unix(claims.IssuedAt, 0)}
+	l := Login{JWT: credential.NewSecret(token), Seed: credential.NewSecret(raw), Issued: time.Unix(claims.IssuedAt, 0)}
 	if claims.Expires > 0 {
 		l.Expires = time.Unix(claims.Expires, 0)
 	}
