@@ -3,7 +3,9 @@ package conformance
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -13,6 +15,7 @@ import (
 	"github.com/parley-backend/parley"
 	"github.com/parley-backend/parley/cloud"
 	"github.com/parley-backend/parley/config"
+	"github.com/parley-backend/parley/credential/credentialtest"
 	"github.com/parley-backend/parley/internal/pgtest"
 	"github.com/parley-backend/parley/storage/postgres"
 )
@@ -56,7 +59,40 @@ func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
 // newServer starts Parley with the options of a corpus file and returns its mount point.
 func newServer(t *testing.T, options, databaseURI string) string {
 	t.Helper()
-	return newLoggingServer(t, options, databaseURI, slog.New(slog.DiscardHandler))
+	return newLoggingServer(t, options, databaseURI, slog.New(slog.NewJSONHandler(watched{t, "the log"}, &slog.HandlerOptions{Level: slog.LevelDebug})))
+}
+
+// watched looks for the keys of the tests in all that is written to it.
+type watched struct {
+	t    *testing.T
+	what string
+}
+
+func (w watched) Write(text []byte) (int, error) {
+	if leaked := credentialtest.Leaks(string(text), MasterKey, ReadOnlyMasterKey, MaintenanceKey); leaked != nil {
+		w.t.Errorf("%s holds %q: %s", w.what, leaked, text)
+	}
+	return len(text), nil
+}
+
+// watchAnswers looks for the keys of the tests in the headers and the body of every answer.
+func watchAnswers(t *testing.T, handler http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Header.Del("Accept-Encoding") // what is compressed cannot be searched
+		answer := &watchedAnswer{ResponseWriter: w}
+		handler.ServeHTTP(answer, r)
+		_, _ = fmt.Fprint(watched{t, "the answer to " + r.Method + " " + r.URL.Path}, w.Header(), answer.body.String())
+	})
+}
+
+type watchedAnswer struct {
+	http.ResponseWriter
+	body strings.Builder
+}
+
+func (w *watchedAnswer) Write(text []byte) (int, error) {
+	w.body.Write(text)
+	return w.ResponseWriter.Write(text)
 }
 
 func newLoggingServer(t *testing.T, options, databaseURI string, log *slog.Logger) string {
@@ -119,7 +155,7 @@ func newCloudServer(t *testing.T, options, databaseURI string, log *slog.Logger,
 		t.Fatal(err)
 	}
 	t.Cleanup(handler.Close)
-	server.Config.Handler = handler
+	server.Config.Handler = watchAnswers(t, handler)
 	server.Start()
 	t.Cleanup(server.Close)
 	return base
