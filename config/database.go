@@ -99,15 +99,9 @@ func (b *Built) StoreIsRemote() bool { return b.database.uri != "" }
 func (b *Built) OpenStore(ctx context.Context, log *slog.Logger) (storage.Adapter, error) {
 	switch d := b.database; {
 	case d.uri != "":
-		cfg := postgres.Config{URI: d.uri, Logger: log}
-		if d.login != nil {
-			c, err := b.present(ctx, *d.login, log)
-			if err != nil {
-				return nil, err
-			}
-			if cfg.Login, err = presenter.Presenter(c); err != nil {
-				return nil, Problem{d.login.Name, err.Error()}
-			}
+		cfg, err := b.postgres(ctx, log)
+		if err != nil {
+			return nil, err
 		}
 		db, err := postgres.Open(ctx, cfg)
 		if err != nil {
@@ -153,30 +147,31 @@ const lookTime = 10 * time.Second
 func (b *Built) lookAtPostgres(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
-	config, err := pgx.ParseConfig(b.database.uri)
+	cfg, err := b.postgres(ctx, slog.New(slog.DiscardHandler))
 	if err != nil {
-		return Problem{"databaseURI", "is not understood"}
+		return err
 	}
-	var login *credential.Presenter[presenter.Login]
-	if b.database.login != nil {
-		c, err := b.present(ctx, *b.database.login, slog.New(slog.DiscardHandler))
-		if err != nil {
-			return err
-		}
-		if login, err = presenter.Presenter(c); err != nil {
-			return Problem{b.database.login.Name, err.Error()}
-		}
-	}
-	var conn *pgx.Conn
-	if login == nil {
-		conn, err = pgx.ConnectConfig(ctx, config)
-	} else {
-		conn, err = presenter.Connect(ctx, config, login)
-	}
-	if err != nil { // its text may quote a user and a host, but is for the operator only
+	if err := postgres.Look(ctx, cfg); err != nil {
 		return Problem{"databaseURI", "the database does not let Parley in: " + err.Error()}
 	}
-	return conn.Close(ctx)
+	return nil
+}
+
+// postgres returns how the database is opened, and begins to present its login.
+func (b *Built) postgres(ctx context.Context, log *slog.Logger) (postgres.Config, error) {
+	d := b.database
+	cfg := postgres.Config{URI: d.uri, Logger: log}
+	if d.login == nil {
+		return cfg, nil
+	}
+	c, err := b.present(ctx, *d.login, log)
+	if err != nil {
+		return cfg, err
+	}
+	if cfg.Login, err = presenter.Presenter(c); err != nil {
+		return cfg, Problem{d.login.Name, err.Error()}
+	}
+	return cfg, nil
 }
 
 // StorePath returns the path of the SQLite file that the options name, for the commands that work on the file.

@@ -4,8 +4,11 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"regexp"
 	"sync"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/parley-backend/parley/internal/pgtest"
 )
@@ -81,5 +84,33 @@ func TestPostgresPasswordRotates(t *testing.T) {
 	p.end()
 	if err != nil || a.status != http.StatusOK {
 		t.Errorf("the first request without a connection = %d %s %v, want 200\n%s", a.status, a.text, err, p.errs)
+	}
+}
+
+// TestCheckLooksAtPostgres asks whether the database lets Parley in, and leaves no table behind.
+func TestCheckLooksAtPostgres(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Start(t, pgtest.Options{})
+	const name = "parley_check"
+	server.Exec(t, "CREATE ROLE "+name+" LOGIN PASSWORD '"+firstKey+"'", "CREATE DATABASE "+name+" OWNER "+name)
+	dir := t.TempDir()
+	path := filepath.Join(dir, "password")
+	for password, want := range map[string]string{firstKey: `the configuration is valid\n\z`, secondKey: `parley: databaseURI: the database does not let Parley in: .*password authentication failed.*\n\z`} {
+		write(t, path, password)
+		uri := "--databaseURI=postgres://" + name + "@" + server.Addr() + "/" + name + "?sslmode=disable&max=3"
+		p := spawn(t, dir, nil, append([]string{"serve", "--check"}, options(uri, "--databaseCredentials=file://"+path)...)...)
+		p.wait()
+		if text := p.errs.String() + p.out.String(); !regexp.MustCompile("(?s)" + want).MatchString(text) {
+			t.Errorf("check says %s, want %s", text, want)
+		}
+	}
+	conn, err := pgx.Connect(t.Context(), server.URI(name, firstKey, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	var tables int
+	if err := conn.QueryRow(t.Context(), "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").Scan(&tables); err != nil || tables != 0 {
+		t.Errorf("after the check there are %d tables (%v), want none", tables, err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -90,6 +91,25 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 		return nil, wrap("Open", "", err)
 	}
 	return db, nil
+}
+
+// Look connects to a database and leaves it as it is: whether Open would be let in. Its errors are for an operator; they may name the user and
+// the host.
+func Look(ctx context.Context, cfg Config) error {
+	config, err := configure(withDefaults(cfg))
+	if err != nil {
+		return err
+	}
+	var conn *pgx.Conn
+	if cfg.Login != nil {
+		conn, err = presenter.Connect(ctx, config.ConnConfig, cfg.Login)
+	} else {
+		conn, err = pgx.ConnectConfig(ctx, config.ConnConfig)
+	}
+	if err != nil {
+		return err
+	}
+	return conn.Close(ctx)
 }
 
 func withDefaults(cfg Config) Config {
