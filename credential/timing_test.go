@@ -38,30 +38,32 @@ func TestI12TimeTellsNothing(t *testing.T) {
 		name string
 		make func() *credential.Credential
 		draw draw
+		// both: whoever sees a difference presents a key that is accepted, and learns which of the accepted ones it is. Where in memory a
+		// version lies may then show, as long as it is less than a nanosecond.
+		both bool
 	}{
-		{"first or last byte wrong", plain, either(wrongAt(benchKeys[0], 0), wrongAt(benchKeys[0], len(benchKeys[0])-1))},
-		{"first byte wrong or all", plain, either(wrongAt(benchKeys[0], 0), strings.Repeat("x", len(benchKeys[0])))},
-		{"at rest, first or last byte wrong", hashed, either(wrongAt(apiKey(0), 0), wrongAt(apiKey(0), len(apiKey(0))-1))},
-		{"the first or the last key matches", hashed, either(apiKey(0), apiKey(2))},
-		{"a key at rest or a plain one matches", mixed, either(apiKey(0), apiKey(3))},
-		{"the previous version or the oldest matches", plain, either(benchKeys[1], benchKeys[2])},
+		{"first or last byte wrong", plain, either(wrongAt(benchKeys[0], 0), wrongAt(benchKeys[0], len(benchKeys[0])-1)), false},
+		{"first byte wrong or all", plain, either(wrongAt(benchKeys[0], 0), strings.Repeat("x", len(benchKeys[0]))), false},
+		{"at rest, first or last byte wrong", hashed, either(wrongAt(apiKey(0), 0), wrongAt(apiKey(0), len(apiKey(0))-1)), false},
+		{"the first or the last key matches", hashed, either(apiKey(0), apiKey(2)), true},
+		{"a key at rest or a plain one matches", mixed, either(apiKey(0), apiKey(3)), true},
+		{"the previous version or the oldest matches", plain, either(benchKeys[1], benchKeys[2]), true},
 		// A map finds a key by its salted digest, in a time that is its own: so it is other keys each time.
 		{"10,000 at rest, first or last byte wrong", many, func(place []byte, class uint64, r *rand.Rand) {
 			copy(place, keys[r.IntN(len(keys))])
 			flip := byte(0x80 + r.IntN(0x80)) // never to white space
 			place[0] ^= flip * byte(1-class)  // both bytes are written, one of them as it is: what was written a moment ago is read more slowly
 			place[len(place)-1] ^= flip * byte(class)
-		}},
+		}, false},
 	} {
-		var last float64
 		for try := 1; ; try++ {
-			last = timingDifference(test.make(), test.draw)
-			fmt.Printf("I12: %s: |t| = %.2f over 2 x %d samples (try %d)\n", test.name, last, timingSamples, try)
-			if last < 4.5 {
+			statistic, apart := timingDifference(test.make(), test.draw)
+			fmt.Printf("I12: %s: |t| = %.2f, %.2f ns apart, over 2 x %d samples (try %d)\n", test.name, statistic, apart, timingSamples, try)
+			if statistic < 4.5 || test.both && apart < 1 {
 				break
 			}
 			if try == 5 {
-				t.Errorf("%s: |t| = %.2f in each of %d tries, want below 4.5", test.name, last, try)
+				t.Errorf("%s: |t| = %.2f and %.2f ns apart in the last of %d tries, want below 4.5", test.name, statistic, apart, try)
 				break
 			}
 		}
@@ -82,8 +84,8 @@ func either(first, second string) draw {
 	return func(place []byte, class uint64, _ *rand.Rand) { copy(place, values[class]) }
 }
 
-// timingDifference returns the largest |t| of the croppings.
-func timingDifference(c *credential.Credential, draw draw) float64 {
+// timingDifference returns the largest |t| of the croppings, and by how many nanoseconds the means of one verification differ there.
+func timingDifference(c *credential.Credential, draw draw) (statistic, apart float64) {
 	runtime.GC()
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	runtime.LockOSThread()
@@ -120,12 +122,16 @@ func timingDifference(c *credential.Credential, draw draw) float64 {
 		}
 	}
 	all := slices.Sorted(slices.Values(slices.Concat(samples[0], samples[1])))
-	worst := 0.0
 	for _, quantile := range []float64{0.5, 0.75, 0.9, 0.95, 0.99} {
 		limit := all[int(quantile*float64(len(all)-1))]
-		worst = max(worst, math.Abs(welch(below(samples[0], limit), below(samples[1], limit))))
+		a, b := below(samples[0], limit), below(samples[1], limit)
+		if t := math.Abs(welch(a, b)); t > statistic {
+			ma, _ := moments(a)
+			mb, _ := moments(b)
+			statistic, apart = t, math.Abs(ma-mb)/batch
+		}
 	}
-	return worst
+	return statistic, apart
 }
 
 func below(samples []float64, limit float64) []float64 {
