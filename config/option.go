@@ -64,7 +64,7 @@ var ownOptions = []Option{
 	{Name: "node", Env: "PARLEY_NODE", Kind: String, Doc: "Name of this server among the others of its application, for people; the name of the host by default"},
 	{Name: "nats", Env: "PARLEY_NATS", Kind: Group, Doc: "The bus that connects several servers, and the buckets of nats-kv references"},
 	{Name: "nats.servers", Env: "PARLEY_NATS_SERVERS", Kind: List, Doc: "Addresses of a NATS of your own, as nats://host:4222 or tls://host:4222"},
-	{Name: "nats.credentials", Env: "PARLEY_NATS_CREDENTIALS", Kind: Secret, Doc: "Login there: a .creds file, a token, or with format=json a document with jwt and seed, or user and password"},
+	{Name: "nats.credentials", Env: "PARLEY_NATS_CREDENTIALS", Kind: Secret, Doc: "Login there: a .creds file, the seed of an nkey, a token, or with format=json a document with jwt and seed, or user and password"},
 	{Name: "nats.caFile", Env: "PARLEY_NATS_CA_FILE", Kind: String, Doc: "Certificates in PEM that vouch for those servers, in place of those of the system"},
 	{Name: "nats.certFile", Env: "PARLEY_NATS_CERT_FILE", Kind: String, Doc: "Certificate in PEM that those servers are shown; read anew for each connection"},
 	{Name: "nats.keyFile", Env: "PARLEY_NATS_KEY_FILE", Kind: String, Doc: "Private key of that certificate"},
