@@ -63,7 +63,6 @@ type Built struct {
 	dataDir        string
 	lastKnownGood  bool
 	reloadConfig   bool
-	revocations    *disk.Revocations  // from OpenKeys on
 	installKey     *credential.Config // nil for one of dataDir
 	natsOptions    natsOptions
 	nats           *natsLink

@@ -14,10 +14,10 @@ const followEvery = time.Second
 // Follow puts into effect what other processes on the same data folder revoke, until ctx ends. It returns at once when OpenKeys was not
 // called.
 func (b *Built) Follow(ctx context.Context, set *credential.Set, log *slog.Logger) {
-	if b.revocations == nil {
+	if b.folder == nil {
 		return
 	}
-	b.revocations.Follow(ctx, followEvery, func(ctx context.Context, name string, t credential.Tombstone) {
+	b.folder.Revocations.Follow(ctx, followEvery, func(ctx context.Context, name string, t credential.Tombstone) {
 		if c := set.Get(name); c != nil {
 			if err := c.Revoked(ctx, t); err != nil {
 				log.Error("a revocation by another process holds here, but is not durable", "error", err.Error())

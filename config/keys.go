@@ -45,7 +45,7 @@ func (b *Built) lookAtKeys(ctx context.Context) error {
 }
 
 func (b *Built) remember(folder *disk.Folder) {
-	b.folder, b.revocations = folder, folder.Revocations
+	b.folder = folder
 	b.Config.InstallKey = folder.InstallKey
 	all := make(map[string]credential.Config, len(b.Config.Credentials))
 	for name, cfg := range b.Config.Credentials {

@@ -383,15 +383,15 @@ func (c *Credential) Tombstones() []Tombstone {
 	return slices.Clone(c.revoked)
 }
 
-// refuse puts a revocation into effect, and reports whether it was news.
-func (c *Credential) refuse(tombstone Tombstone) bool {
+// refuse puts a revocation into effect. One that is known already changes nothing.
+func (c *Credential) refuse(tombstone Tombstone) {
 	same := func(t Tombstone) bool {
 		return t.Mark == tombstone.Mark && (t.Mark != "" || t.VersionID == tombstone.VersionID)
 	}
 	c.mu.Lock()
 	if slices.ContainsFunc(c.revoked, same) {
 		c.mu.Unlock()
-		return false
+		return
 	}
 	c.revoked = append(c.revoked, tombstone)
 	before := c.snap.Load()
@@ -403,7 +403,6 @@ func (c *Credential) refuse(tombstone Tombstone) bool {
 	c.mu.Unlock()
 	c.emit(events...)
 	c.changed(before, after)
-	return true
 }
 
 func (c *Credential) loadRevoked(ctx context.Context) error {
