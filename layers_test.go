@@ -19,7 +19,7 @@ var layers = [][]string{
 	{
 		"schema", "credential/source/static", "credential/source/env", "credential/source/file", "credential/source/exec", "credential/source/internal/origin", "credential/source/internal/pattern", "credential/source/internal/awsapi", "credential/source/internal/awstest", "credential/disk",
 		"credential/broadcast", "credential/presenter/postgres", "credential/presenter/awsauth", "credential/presenter/oauth", "credential/presenter/tlscert", "credential/presenter/smtpauth",
-		"pubsub/pubsubtest", "natsconn",
+		"pubsub/pubsubtest", "natsconn", "wasmcloud/claims",
 	},
 	{
 		"query", "credential/source/https", "credential/source/vault", "credential/source/mount", "credential/credentialtest",
