@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/parley-backend/parley/credential"
+	"github.com/parley-backend/parley/credential/source"
 	"github.com/parley-backend/parley/credential/source/file"
 )
 
@@ -59,7 +60,7 @@ func (v *Values) Access(ctx context.Context, url, keyFile string) (Access, error
 	case len(v.Secret("masterKey")) == 0:
 		return Access{}, Problem{"masterKey", "is not configured; name a file that holds it"}
 	default:
-		if err := Sources().ConfigureChain(&cfg, v.Secret("masterKey")); err != nil {
+		if err := source.All().ConfigureChain(&cfg, v.Secret("masterKey")); err != nil {
 			return Access{}, Problem{"masterKey", err.Error()}
 		}
 	}

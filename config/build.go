@@ -13,42 +13,11 @@ import (
 	"github.com/parley-backend/parley"
 	"github.com/parley-backend/parley/credential"
 	"github.com/parley-backend/parley/credential/disk"
-	"github.com/parley-backend/parley/credential/source/awskms"
-	"github.com/parley-backend/parley/credential/source/awssm"
-	"github.com/parley-backend/parley/credential/source/azkv"
-	"github.com/parley-backend/parley/credential/source/env"
-	"github.com/parley-backend/parley/credential/source/exec"
-	"github.com/parley-backend/parley/credential/source/file"
-	"github.com/parley-backend/parley/credential/source/gcpsm"
-	"github.com/parley-backend/parley/credential/source/https"
-	"github.com/parley-backend/parley/credential/source/mount"
+	"github.com/parley-backend/parley/credential/source"
 	"github.com/parley-backend/parley/credential/source/natskv"
-	"github.com/parley-backend/parley/credential/source/static"
-	"github.com/parley-backend/parley/credential/source/vault"
 	"github.com/parley-backend/parley/internal/auth"
 	"github.com/parley-backend/parley/storage/memory"
 )
-
-// Sources are the places that a credential may refer to, by scheme. A configuration adds nats-kv, which reads over the connection of
-// its option nats.
-func Sources() credential.Registry {
-	return credential.Registry{
-		"awskms":    awskms.Opener(),
-		"awssm":     awssm.Opener(),
-		"awsssm":    awssm.ParameterOpener(),
-		"azkv":      azkv.Opener(azkv.Options{}),
-		"cred":      mount.OpenCred,
-		"env":       env.Open,
-		"exec":      exec.Open,
-		"file":      file.Open,
-		"gcpsm":     gcpsm.Opener(),
-		"http":      https.Open,
-		"https":     https.Open,
-		"k8s-mount": mount.Open,
-		"static":    static.Open,
-		"vault":     vault.Opener(),
-	}
-}
 
 // Built is a configuration whose every option was understood. Nothing is open yet.
 type Built struct {
@@ -87,7 +56,7 @@ func (v *Values) Build(log *slog.Logger) (*Built, error) {
 		b.problem("port", "must be between 0 and 65535")
 	}
 	built.nats = &natsLink{}
-	registry := Sources()
+	registry := source.All()
 	built.natsOptions = b.nats(registry) // before what may be kept there
 	built.installKey = b.installKey(registry)
 	registry["nats-kv"] = natskv.Opener(nil) // says what is missing

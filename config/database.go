@@ -14,6 +14,7 @@ import (
 
 	"github.com/parley-backend/parley/credential"
 	presenter "github.com/parley-backend/parley/credential/presenter/postgres"
+	"github.com/parley-backend/parley/credential/source"
 	"github.com/parley-backend/parley/storage"
 	"github.com/parley-backend/parley/storage/memory"
 	"github.com/parley-backend/parley/storage/postgres"
@@ -176,7 +177,7 @@ func (b *Built) postgres(ctx context.Context, log *slog.Logger) (postgres.Config
 
 // StorePath returns the path of the SQLite file that the options name, for the commands that work on the file.
 func (v *Values) StorePath() (string, error) {
-	d, err := v.database(Sources())
+	d, err := v.database(source.All())
 	switch {
 	case err != nil:
 		return "", err
