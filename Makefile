@@ -99,3 +99,8 @@ bench: ## the micro benchmarks of the packages
 .PHONY: bench-peers
 bench-peers: ## Parley beside PocketBase over HTTP, in one run
 	cd bench && $(GO) run .
+
+.PHONY: bench-postgres
+bench-postgres: ## Parley on PostgreSQL beside Parse Server and a bare handler, in one run; needs interop/oracle/node_modules (npm ci there)
+	cd bench && $(GO) run . -suite postgres
+	cd bench && $(GO) run . -suite growth -rounds 3

@@ -75,14 +75,21 @@ func TestWire(t *testing.T) {
 }
 
 func TestFilledServersOfferEveryOperation(t *testing.T) {
-	for _, p := range []*peer{parleyPeer("d"), pocketbasePeer("d", false), pocketbasePeer("d", true)} {
-		works := p.works([]string{"id"})
-		for _, op := range operations {
-			if works[op.name] == nil {
-				t.Errorf("%s does not %s", p.name, op.name)
-			}
-			if _, ok := proof[op.name]; !ok && op.name != "mixed" {
-				t.Errorf("no proof of %s", op.name)
+	pg := database{host: "127.0.0.1", port: 1, user: "postgres"}
+	for name, peers := range map[string][]*peer{
+		"pocketbase": {parleyPeer("d"), pocketbasePeer("d", false), pocketbasePeer("d", true)},
+		"postgres":   {parleyOnPostgres("d", pg, classesOf(options{suite: "postgres"})), parseServerPeer("d", "node", pg, classesOf(options{suite: "postgres"}))},
+		"growth":     {parleyOnPostgres("d", pg, classesOf(options{suite: "growth"})), parseServerPeer("d", "node", pg, classesOf(options{suite: "growth"}))},
+	} {
+		for _, p := range peers {
+			works := p.works([]string{"id"})
+			for _, op := range suites[name].operations {
+				if works[op.name] == nil {
+					t.Errorf("%s: %s does not %s", name, p.name, op.name)
+				}
+				if (op.proof == "") != (op.name == "mixed") || (op.times == 0) != (op.proof == "") {
+					t.Errorf("%s: no proof of %s", name, op.name)
+				}
 			}
 		}
 	}

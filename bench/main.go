@@ -1,8 +1,10 @@
-// Command bench measures Parley beside PocketBase, and a get by id beside a bare handler that does the same read, over HTTP on
-// loopback: the same work, the same client, in turns, in one run. It prints the tables of docs/benchmarks.md.
+// Command bench measures Parley beside other servers and beside a bare handler that runs the same statements, over HTTP on loopback:
+// the same work, the same client, in turns, in one run. It prints the tables of docs/benchmarks.md.
 //
-//	make bench-peers                                          # a short run
+//	make bench-peers                                          # a short run, beside PocketBase
 //	cd bench && go run . -rounds 9 -seconds 3 -objects 100000 # a longer one
+//	make bench-postgres                                       # on PostgreSQL, beside Parse Server
+//	cd bench && go run . -suite growth                        # how cost grows with objects and connections
 package main
 
 import (
@@ -10,10 +12,12 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -22,23 +26,8 @@ import (
 type options struct {
 	rounds, objects, starts, clients int
 	seconds                          float64
-	ops, dir                         string
-}
-
-// operation is a row of the result.
-type operation struct {
-	name, title string
-	clients     int // 0 for the flag
-}
-
-// operations in the order in which they are measured. Those that write come last: they make the files larger.
-var operations = []operation{
-	{"get", "get by id", 0},
-	{"find", "find 20 of the objects by an indexed field, in order", 0},
-	{"login", "log in (bcrypt, cost 10)", 4},
-	{"update", "update two fields", 0},
-	{"create", "create an object of ten fields", 0},
-	{"mixed", "mixed: 60 % get, 20 % find, 10 % create, 10 % update", 50},
+	suite, ops, dir                  string
+	parseServer, postgres            string
 }
 
 func main() {
@@ -48,6 +37,9 @@ func main() {
 	flag.IntVar(&o.objects, "objects", 100000, "objects that get, find and update choose from")
 	flag.IntVar(&o.starts, "starts", 10, "starts for the start-up time")
 	flag.IntVar(&o.clients, "clients", 16, "connections, where the operation does not say")
+	flag.StringVar(&o.suite, "suite", "pocketbase", "what to measure: pocketbase, postgres, growth")
+	flag.StringVar(&o.parseServer, "parse-server", "../interop/oracle", "directory in whose node_modules parse-server is, for postgres and growth")
+	flag.StringVar(&o.postgres, "postgres", "", "URI of a PostgreSQL to use, as its superuser; one is started if empty")
 	flag.StringVar(&o.ops, "ops", "", "operations to measure, with commas; all by default")
 	flag.StringVar(&o.dir, "dir", "", "where to build and keep the data; a directory that is removed by default")
 	flag.Parse()
@@ -75,25 +67,27 @@ func run(ctx context.Context, o options) (err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	say("building")
-	for _, b := range []struct{ dir, pkg, binary string }{
-		{"..", "./cmd/parley", "parley"}, {"peer/pocketbase", ".", "pocketbase"}, {".", "./peer/bare", "bare"},
-	} {
-		if err := build(ctx, b.dir, b.pkg, filepath.Join(dir, b.binary)); err != nil {
-			return err
-		}
+	measured, ok := suites[o.suite]
+	if !ok {
+		return fmt.Errorf("-suite %s: there are %s", o.suite, strings.Join(slices.Sorted(maps.Keys(suites)), ", "))
 	}
-	peers := []*peer{parleyPeer(dir), pocketbasePeer(dir, false), pocketbasePeer(dir, true), barePeer(dir)}
+	peers, end, err := measured.launch(ctx, dir, o)
 	defer func() {
 		for _, p := range peers {
 			err = errors.Join(err, p.stop())
 		}
+		if end != nil {
+			err = errors.Join(err, end())
+		}
 	}()
+	if err != nil {
+		return err
+	}
 	works := make([]map[string]work, len(peers))
 	var ids []string
 	for i, p := range peers {
-		if p.prepare == nil { // the bare handler has what Parley has
-			if err := copyDatabase(ctx, dir); err != nil {
+		if p.copy != nil {
+			if err := p.copy(ctx); err != nil {
 				return err
 			}
 			works[i] = p.works(ids)
@@ -113,12 +107,12 @@ func run(ctx context.Context, o options) (err error) {
 		return err
 	}
 	for i, p := range peers {
-		if err := verify(p, works[i]); err != nil {
+		if err := verify(p, works[i], measured.operations); err != nil {
 			return err
 		}
 	}
 	var tables []table
-	for _, op := range operations {
+	for _, op := range measured.operations {
 		if o.ops != "" && !strings.Contains(","+o.ops+",", ","+op.name+",") {
 			continue
 		}
@@ -145,9 +139,6 @@ func run(ctx context.Context, o options) (err error) {
 // prepare fills a server. It is stopped afterwards, so that all begin their measured life on a file that is there.
 func prepare(ctx context.Context, p *peer, dir string, objects int) ([]string, error) {
 	say("filling %s with %d objects", p.name, objects)
-	if err := os.MkdirAll(filepath.Join(dir, "parley-data"), 0o700); err != nil {
-		return nil, err
-	}
 	if _, err := p.start(ctx, dir); err != nil {
 		return nil, err
 	}

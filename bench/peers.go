@@ -16,6 +16,8 @@ type peer struct {
 	prepare func(ctx context.Context, s *server, n int) ([]string, error)
 	// works makes the requests of each operation for objects with these ids; what a server does not offer is not there.
 	works func(ids []string) map[string]work
+	// copy makes the data of a server that gets them from the first one; it has no prepare.
+	copy func(ctx context.Context) error
 }
 
 const (
@@ -152,6 +154,7 @@ func barePeer(dir string) *peer {
 			name: "bare handler", binary: filepath.Join(dir, "bare"), health: "/health",
 			args: []string{"-listen", "{address}", "-db", filepath.Join(dir, "bare.db")},
 		},
+		copy:  func(ctx context.Context) error { return copyDatabase(ctx, dir) },
 		works: func(ids []string) map[string]work { return map[string]work{"get": parleyGet(ids)} },
 	}
 }
