@@ -49,6 +49,25 @@ bin/moto/.installed:
 	bin/moto/bin/pip install --quiet --disable-pip-version-check 'moto[server]==5.2.5'
 	@touch $@
 
+# Parse Server itself, PostGIS that it needs, and Parley as it is built.
+.PHONY: oracle
+oracle: build interop/oracle/node_modules/.installed postgres postgis ## Parley beside Parse Server 9.10.0 from npm: the corpus, one database handed over and shared; the table goes into README.md
+	PARLEY_TEST_ORACLE=1 $(GO) test -count 1 -v -parallel 2 -timeout 30m ./interop/oracle -update
+
+interop/oracle/node_modules/.installed: interop/oracle/package.json interop/oracle/package-lock.json
+	@command -v npm > /dev/null || { echo 'Node.js 20 or newer with npm is needed to run Parse Server'; exit 1; }
+	cd interop/oracle && npm ci --no-audit --no-fund --ignore-scripts
+	@touch $@
+
+.PHONY: postgis
+postgis: postgres
+	@if [ -z "$$PARLEY_TEST_POSTGRES" ] && ! ls /usr/share/postgresql/*/extension/postgis.control > /dev/null 2>&1; then \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+	      "postgresql-$$(ls /usr/lib/postgresql | sort -n | tail -1)-postgis-3" > /dev/null; \
+	  else echo 'PostGIS is not installed, and Parse Server needs it (Debian: apt-get install postgresql-15-postgis-3)'; exit 1; fi; \
+	fi
+
 .PHONY: timing
 timing: ## does the time of a verification tell anything (I12); a statistical test, for a quiet machine
 	PARLEY_TEST_TIMING=1 $(GO) test -count 1 -timeout 30m -v -run TestI12 ./credential

@@ -37,6 +37,7 @@ var layers = [][]string{
 	{""},
 	{"config"},
 	{"cmd/parley", "conformance", "interop/jssdk"},
+	{"interop/oracle"},
 }
 
 // only lists what a package may import from outside the module besides the standard library, where that is restricted.

@@ -1,0 +1,155 @@
+package oracle
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/parley-backend/parley/conformance"
+)
+
+var (
+	update = flag.Bool("update", false, "write the table of what was compared into README.md")
+	only   = flag.String("only", "*", "glob of corpus file names, without .txt")
+)
+
+// A topic is a row of the table: files of the corpus.
+type topic struct {
+	title string
+	files string // names without .txt
+}
+
+// topics are all of them; TestCorpus wants every file in one.
+var topics = []topic{
+	{"Routes, keys, headers", "auth sdk strict cors addresses"},
+	{"Types and values", "types values"},
+	{"Operators of updates", "ops"},
+	{"Find, get, count", "find"},
+	{"Constraints", "query"},
+	{"Places", "geo"},
+	{"Aggregation", "aggregate"},
+	{"Users, sessions", "users lockout policy internal"},
+	{"Roles, ACLs", "roles"},
+	{"Class-level permissions, protected fields", "clp"},
+	{"Schemas, indexes", "schemas"},
+	{"Batches, transactions", "batch"},
+	{"Config", "config"},
+	{"Installations", "installations"},
+	{"Limits", "complexity ratelimit"},
+	{"Texts of errors", "detailed"},
+}
+
+// counts are the numbers of a row.
+type counts struct {
+	exchanges, alike int
+	mongo            int // listed: Parley answers as Parse Server does on MongoDB
+	own              int // listed: Parley's own
+	unexplained      int
+}
+
+func (c *counts) add(d counts) {
+	c.exchanges += d.exchanges
+	c.alike += d.alike
+	c.mongo += d.mongo
+	c.own += d.own
+	c.unexplained += d.unexplained
+}
+
+// TestCorpus compares the three servers, exchange by exchange.
+func TestCorpus(t *testing.T) {
+	needed(t)
+	files := corpus(t)
+	var mu sync.Mutex
+	measured := map[string]counts{}
+	t.Run("files", func(t *testing.T) {
+		for _, f := range files {
+			t.Run(strings.TrimSuffix(f.Name, ".txt"), func(t *testing.T) {
+				t.Parallel()
+				c := compare(t, f)
+				mu.Lock()
+				defer mu.Unlock()
+				measured[strings.TrimSuffix(f.Name, ".txt")] = c
+			})
+		}
+	})
+	table := tabulate(t, measured)
+	fmt.Printf("\n%s\n", table)
+	if *update && !t.Failed() && *only == "*" {
+		if err := writeTable("../../README.md", table); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// corpus reads the files that -only names.
+func corpus(t *testing.T) []*conformance.File {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join("../../conformance/testdata", *only+".txt"))
+	if err != nil || len(names) == 0 {
+		t.Fatalf("no corpus file %q: %v", *only, err)
+	}
+	var files []*conformance.File
+	for _, name := range names {
+		files = append(files, read(t, name))
+	}
+	return files
+}
+
+func read(t *testing.T, path string) *conformance.File {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := conformance.Parse(filepath.Base(path), text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// compare plays a file against three fresh servers.
+func compare(t *testing.T, f *conformance.File) counts {
+	t.Helper()
+	unexplained := map[int]bool{} // by line
+	for _, side := range []struct {
+		name   string
+		start  func() *server
+		expect func(*conformance.Exchange) *conformance.Answer
+	}{
+		{"Parse Server", func() *server { return startParseServer(t, f.Options, newDatabase(t, true)) }, func(e *conformance.Exchange) *conformance.Answer { return e.Want }},
+		{"Parley on SQLite", func() *server { return startParley(t, f.Options, "sqlite://"+filepath.Join(t.TempDir(), "db")) }, (*conformance.Exchange).Expected},
+		{"Parley on PostgreSQL", func() *server { return startParley(t, f.Options, newDatabase(t, false)) }, (*conformance.Exchange).ExpectedOnPostgres},
+	} {
+		s := side.start()
+		r := &conformance.Runner{BaseURL: s.url, Client: newClient(t), Expect: side.expect}
+		failures, err := r.Run(t.Context(), f)
+		if err != nil {
+			t.Errorf("%s: %v", side.name, err)
+		}
+		for _, failure := range failures {
+			unexplained[failure.Line] = true
+			t.Errorf("%s: %v", side.name, failure)
+		}
+		s.stop(t)
+	}
+	var c counts
+	for _, e := range f.Exchanges {
+		c.exchanges++
+		switch {
+		case unexplained[e.Line]:
+			c.unexplained++
+		case e.Parley == nil && e.Postgres == nil:
+			c.alike++
+		case strings.HasSuffix(e.Divergence, ", as on MongoDB"):
+			c.mongo++
+		default:
+			c.own++
+		}
+	}
+	return c
+}
