@@ -68,6 +68,7 @@ func (v *Values) Build(log *slog.Logger) (*Built, error) {
 	if built.database, err = v.database(registry); err != nil {
 		b.problems = append(b.problems, err)
 	}
+	built.database.options = b.postgres()
 	b.keys(c, registry)
 	b.network(c)
 	b.requests(c)

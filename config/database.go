@@ -26,6 +26,8 @@ type database struct {
 	path  string             // of the SQLite file, sqlite.Memory, or memoryStore
 	uri   string             // of PostgreSQL, "" for none
 	login *credential.Config // of PostgreSQL; nil for what the URI says
+	// options are what databaseOptions say of PostgreSQL.
+	options postgres.Config
 }
 
 const memoryStore = "memory:"
@@ -161,7 +163,8 @@ func (b *Built) lookAtPostgres(ctx context.Context) error {
 // postgres returns how the database is opened, and begins to present its login.
 func (b *Built) postgres(ctx context.Context, log *slog.Logger) (postgres.Config, error) {
 	d := b.database
-	cfg := postgres.Config{URI: d.uri, Logger: log}
+	cfg := d.options
+	cfg.URI, cfg.Logger = d.uri, log
 	if d.login == nil {
 		return cfg, nil
 	}

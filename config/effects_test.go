@@ -121,6 +121,7 @@ var effects = map[string]struct {
 	"passwordPolicy.validationError":                     {text: "too weak", with: map[string]string{"passwordPolicy.maxPasswordAge": "3"}},
 	"passwordPolicy.validatorPattern":                    {text: "^.{8,}$", with: map[string]string{"passwordPolicy.maxPasswordAge": "3"}},
 	"databaseOptions.allowPublicExplain":                 {text: "true"},
+	"databaseOptions.enableSchemaHooks":                  {text: "false", with: map[string]string{"databaseURI": "postgres://parley@127.0.0.1/parley"}},
 	"databaseOptions.schemaCacheTtl":                     {text: "7"},
 }
 

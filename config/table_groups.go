@@ -113,7 +113,7 @@ var groupOptions = []Option{
 	{Name: "databaseOptions.createIndexUserUsername", Env: "PARSE_SERVER_DATABASE_CREATE_INDEX_USER_USERNAME", Kind: Bool, Default: "true", Effect: Moot, Note: "it is of another database", Doc: "Unique _User.username"},
 	{Name: "databaseOptions.createIndexUserUsernameCaseInsensitive", Env: "PARSE_SERVER_DATABASE_CREATE_INDEX_USER_USERNAME_CASE_INSENSITIVE", Kind: Bool, Default: "true", Effect: Moot, Note: "it is of another database", Doc: "Case-insensitive username index"},
 	{Name: "databaseOptions.disableIndexFieldValidation", Env: "PARSE_SERVER_DATABASE_DISABLE_INDEX_FIELD_VALIDATION", Kind: Bool, Effect: Moot, Note: "an index is on fields that exist", Doc: "Allow indexes on unknown fields"},
-	{Name: "databaseOptions.enableSchemaHooks", Env: "PARSE_SERVER_DATABASE_ENABLE_SCHEMA_HOOKS", Kind: Bool, Default: "false", Effect: Moot, Note: "it is of another database", Doc: "Change stream (Mongo) / LISTEN-NOTIFY (Postgres) schema-cache invalidation"},
+	{Name: "databaseOptions.enableSchemaHooks", Env: "PARSE_SERVER_DATABASE_ENABLE_SCHEMA_HOOKS", Kind: Bool, Default: "true", Doc: "PostgreSQL: hear of changes of the schema by other servers at once (LISTEN), on a connection of its own; false leaves it at schemaCacheTtl"},
 	{Name: "databaseOptions.logClientEvents", Env: "PARSE_SERVER_DATABASE_LOG_CLIENT_EVENTS", Kind: JSON, Effect: Moot, Note: "it is of another database", Doc: "[{name,keys,logLevel}] Mongo driver events to log"},
 	{Name: "databaseOptions.schemaCacheTtl", Env: "PARSE_SERVER_DATABASE_SCHEMA_CACHE_TTL", Kind: Int, Default: "5", Doc: "Seconds that a change of the schema by another process may go unseen"},
 }

@@ -86,6 +86,13 @@ type Backuper interface {
 	Backup(ctx context.Context, file string) error
 }
 
+// Watcher is an Adapter that hears of classes that other processes change.
+type Watcher interface {
+	// Watch calls changed, one call at a time, after another process changed a class, and whenever it may have missed that, until
+	// ctx ends. It has no error: where nothing can be heard it waits and tries again, and its caller looks for itself every so often.
+	Watch(ctx context.Context, changed func())
+}
+
 // Capabilities says as data what an adapter can do.
 type Capabilities struct {
 	// Name of the database for logs and explain: "sqlite", "memory", "postgres".

@@ -114,3 +114,27 @@ func TestCheckLooksAtPostgres(t *testing.T) {
 		t.Errorf("after the check there are %d tables (%v), want none", tables, err)
 	}
 }
+
+// TestPostgresNodesHearOfClasses: what one server adds to the schema another one that looks once in an hour shows at once, also after its connection was cut.
+func TestPostgresNodesHearOfClasses(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Start(t, pgtest.Options{})
+	const name = "parley_nodes"
+	server.Exec(t, "CREATE ROLE "+name+" LOGIN PASSWORD '"+firstKey+"'", "CREATE DATABASE "+name+" OWNER "+name)
+	serve := func(node string) *process {
+		uri := "--databaseURI=" + server.URI(name, firstKey, name) + "&application_name=" + node
+		return startServer(t, t.TempDir(), options(uri, "--databaseOptions.schemaCacheTtl=3600", "--allowClientClassCreation=true")...)
+	}
+	one, two := serve("one"), serve("two")
+	for round := range 3 {
+		class := fmt.Sprint("Told", round)
+		one.do(http.StatusCreated, http.MethodPost, "/classes/"+class, `{"n":0}`, asMaster...)
+		two.await("the class "+class, func() bool {
+			a, err := two.try(http.MethodGet, "/schemas/"+class, "", asMaster...)
+			return err == nil && a.status == http.StatusOK
+		})
+		server.Exec(t, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'two'")
+	}
+	one.end()
+	two.end()
+}

@@ -79,16 +79,30 @@ func (s *Schemas) Refresh(ctx context.Context) error {
 	return s.reload(ctx)
 }
 
-// Follow reads the schema again every so often until ctx ends: that is how long a change by another process that has the same
-// database open may go unseen here. A reading that fails is told and tried again.
+// Follow reads the schema again when the database tells that another process changed it, if it can ([storage.Watcher]), and every so
+// often until ctx ends: that is how long a change may go unseen here where nothing is told. A reading that fails is told and tried again.
 func (s *Schemas) Follow(ctx context.Context, every time.Duration, failed func(error)) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
+	told := make(chan struct{}, 1) // what is told while the schema is being read counts once
+	if watcher, ok := s.store.(storage.Watcher); ok {
+		var watching sync.WaitGroup
+		defer watching.Wait()
+		watching.Go(func() {
+			watcher.Watch(ctx, func() {
+				select {
+				case told <- struct{}{}:
+				default:
+				}
+			})
+		})
+	}
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+		case <-told:
 		}
 		if err := s.Refresh(ctx); err != nil && ctx.Err() == nil {
 			failed(err)

@@ -102,7 +102,7 @@ func (db *DB) SaveClass(ctx context.Context, class *schema.Class) error {
 	base := db.seen[class.Name]
 	db.seenMu.Unlock()
 	var saved *schema.Class
-	err := db.writing(ctx, func(ctx context.Context, s *session) error {
+	err := db.reading(ctx, func(ctx context.Context, s *session) error { // done twice is done once
 		return s.atomically(ctx, func() (err error) {
 			saved, err = db.saveClass(ctx, s, class, base)
 			return err
@@ -162,7 +162,7 @@ func (db *DB) saveClass(ctx context.Context, s *session, class, base *schema.Cla
 		ON CONFLICT ("className") DO UPDATE SET "schema" = excluded."schema", "isParseClass" = true`, class.Name, text); err != nil {
 		return nil, err
 	}
-	return class, s.notify(ctx)
+	return class, s.notify(ctx, db.sender)
 }
 
 // storedClass returns the class as it is in the database, nil when it is not there.
@@ -197,7 +197,7 @@ func duplicateIndex(ix sqlgen.Index, err error) error {
 
 // DropClass removes a class. See [storage.Adapter].
 func (db *DB) DropClass(ctx context.Context, class string) error {
-	err := db.writing(ctx, func(ctx context.Context, s *session) error {
+	err := db.reading(ctx, func(ctx context.Context, s *session) error {
 		return s.atomically(ctx, func() error { return db.dropClass(ctx, s, class) })
 	})
 	if err != nil {
@@ -237,5 +237,5 @@ func (db *DB) dropClass(ctx context.Context, s *session, class string) error {
 	if _, err := s.exec(ctx, "DELETE FROM "+db.dialect.Table("_SCHEMA")+` WHERE "className" = $1`, class); err != nil {
 		return err
 	}
-	return s.notify(ctx)
+	return s.notify(ctx, db.sender)
 }

@@ -28,5 +28,5 @@
 // was acknowledged is stored. Reads are tried once more on another connection, writes only where nothing had been sent.
 //
 // postgres.go opening and closing; adopt.go what Parse Server made; session.go connections; row.go columns -> values; find.go reading; write.go, tx.go writing; class.go
-// the schema; table.go tables and indexes; errors.go what an error of PostgreSQL means.
+// the schema; watch.go what other nodes change; table.go tables and indexes; errors.go what an error of PostgreSQL means.
 package postgres

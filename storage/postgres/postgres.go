@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -37,6 +38,8 @@ type Config struct {
 	MaxConns int
 	// AcquireTimeout is how long to wait for a connection; 0 stands for 10 seconds.
 	AcquireTimeout time.Duration
+	// NoListen leaves [DB.Watch] without a connection, for a pooler between here and the server that does not carry LISTEN.
+	NoListen bool
 	// LockTimeout is how long a change of a table waits for those who use it; 0 stands for 10 seconds.
 	LockTimeout time.Duration
 	// Logger gets what no caller is told; nil discards it.
@@ -49,6 +52,10 @@ type DB struct {
 	log     *slog.Logger
 	pool    pool
 	dialect sqlgen.Postgres
+	// single is how a connection is made that is not of the pool.
+	single *pgx.ConnConfig
+	// sender is how this process is called in what it tells other nodes.
+	sender string
 	// long admits reads that keep their connection while objects are handed out.
 	long chan struct{}
 
@@ -71,11 +78,15 @@ type pool interface {
 // Open connects to a database and makes the table _SCHEMA when there is none. To tables that Parse Server made it adds what they lack. Errors are *[storage.Error]: Unavailable for a database
 // that does not answer or refuses the login, Unsupported for one that is too old or has another encoding than UTF-8.
 func Open(ctx context.Context, cfg Config) (*DB, error) {
-	db := &DB{cfg: withDefaults(cfg), seen: map[string]*schema.Class{}}
+	db := &DB{cfg: withDefaults(cfg), seen: map[string]*schema.Class{}, sender: "parley-" + rand.Text()}
 	db.log = db.cfg.Logger
 	config, err := configure(db.cfg)
 	if err != nil {
 		return nil, &storage.Error{Kind: storage.Unsupported, Op: "postgres.Open", Err: err}
+	}
+	db.single = config.ConnConfig.Copy()
+	db.single.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler { // a wait that is given up needs no word to the server
+		return &pgconn.DeadlineContextWatcherHandler{Conn: conn.Conn()}
 	}
 	db.long = make(chan struct{}, max(1, int(config.MaxConns)/2))
 	if cfg.Login != nil {
@@ -100,16 +111,19 @@ func Look(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	var conn *pgx.Conn
-	if cfg.Login != nil {
-		conn, err = presenter.Connect(ctx, config.ConnConfig, cfg.Login)
-	} else {
-		conn, err = pgx.ConnectConfig(ctx, config.ConnConfig)
-	}
+	conn, err := dial(ctx, config.ConnConfig, cfg.Login)
 	if err != nil {
 		return err
 	}
 	return conn.Close(ctx)
+}
+
+// dial opens one connection.
+func dial(ctx context.Context, config *pgx.ConnConfig, login *credential.Presenter[presenter.Login]) (*pgx.Conn, error) {
+	if login != nil {
+		return presenter.Connect(ctx, config, login)
+	}
+	return pgx.ConnectConfig(ctx, config)
 }
 
 func withDefaults(cfg Config) Config {

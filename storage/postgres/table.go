@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -245,8 +244,8 @@ func (db *DB) joins(ctx context.Context, s *session, class string) ([]string, er
 	}), nil
 }
 
-// notify tells other nodes that classes changed, on the channel that Parse Server uses for that.
-func (s *session) notify(ctx context.Context) error {
-	_, err := s.conn.Exec(ctx, "SELECT pg_notify('schema.change', $1)", pgx.QueryExecModeExec, fmt.Sprintf(`{"senderId":"parley-%d"}`, s.conn.PgConn().PID()))
+// notify tells other nodes that classes changed: those that hear it ask for it by [DB.Watch]. It goes out with the commit.
+func (s *session) notify(ctx context.Context, sender string) error {
+	_, err := s.conn.Exec(ctx, "SELECT pg_notify($1, $2)", pgx.QueryExecModeExec, channel, `{"senderId":"`+sender+`"}`)
 	return err
 }
