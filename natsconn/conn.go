@@ -61,6 +61,18 @@ type Config struct {
 	// a second before its login ends.
 	Linger time.Duration
 
+	// OnConn, if set, is told of every connection before it is used: of the first, and of
+	// each that is to take over. It may subscribe on it for itself; the server's answer to
+	// that is waited for with the rest, and where it refuses what it did not refuse on the
+	// connection in use, or OnConn returns an error, that one stays. An error for the first
+	// is the error of Open. It must not call methods of the Conn.
+	//
+	// leave, if not nil, is called when the connection has been replaced, or has not taken
+	// over: it ends what was subscribed, and returns when nothing needs the connection any
+	// more, or when ctx ends, by Linger. It is not called for the connection in use at Close.
+	// After a reconnect a connection has its subscriptions again: OnConn is not called.
+	OnConn func(nc *nats.Conn) (leave func(ctx context.Context), err error)
+
 	Log *slog.Logger
 	// Options are applied last. They must not replace the handlers of connects and
 	// errors, nor the way to log in.
@@ -130,6 +142,11 @@ func Open(ctx context.Context, cfg Config) (*Conn, error) {
 	c.mu.Lock() // its callbacks look already
 	c.link = l
 	c.mu.Unlock()
+	if err := l.introduce(); err != nil {
+		c.cancel()
+		l.nc.Close()
+		return nil, err
+	}
 	c.work.Go(c.run)
 	return c, nil
 }

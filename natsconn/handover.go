@@ -118,8 +118,14 @@ func (c *Conn) prepare(old, next *link) error {
 			return err
 		}
 	}
+	if err := next.introduce(); err != nil {
+		return err
+	}
 	if err := next.confirm(c.ctx); err != nil {
 		return err
+	}
+	if what := c.strange(old, next); what != "" {
+		return unfitFor(nats.ErrPermissionViolation, "the new login may not subscribe to "+what)
 	}
 	if next.overfull() {
 		return unfitFor(nats.ErrMaxSubscriptionsExceeded, "the new login may not have all subscriptions")
@@ -139,6 +145,26 @@ func (c *Conn) prepare(old, next *link) error {
 		}
 	}
 	return c.findConsumers(next)
+}
+
+// introduce tells OnConn of a connection.
+func (l *link) introduce() (err error) {
+	if l.c.cfg.OnConn == nil {
+		return nil
+	}
+	l.leave, err = l.c.cfg.OnConn(l.nc)
+	return err
+}
+
+// strange returns what the server refuses on the next connection only, and is not a Subscription: what OnConn subscribed to.
+func (c *Conn) strange(old, next *link) string {
+	before := old.refusals()
+	for _, what := range c.others(next) {
+		if !slices.Contains(before, what) {
+			return what
+		}
+	}
+	return ""
 }
 
 // allows reports whether a plain subscription is accepted. What it gets is dropped: the
@@ -197,6 +223,9 @@ func (c *Conn) retire(l *link, settle time.Duration) {
 	case <-c.ctx.Done():
 	}
 	c.detach(l)
+	if l.leave != nil {
+		l.leave(ctx)
+	}
 	_ = l.emptied(c.ctx) // where it is lost, so is what was on its way
 	for l.busy.Load() > 0 {
 		select {

@@ -28,6 +28,8 @@ type link struct {
 	unconfirmed atomic.Bool   // something was published since the latest flush
 	reconnects  atomic.Uint64 // at the latest flush
 
+	leave func(context.Context) // of Config.OnConn; nil for nothing
+
 	busy atomic.Int64  // requests and handlers that need it
 	idle chan struct{} // told when busy becomes 0
 

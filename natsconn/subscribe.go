@@ -132,14 +132,34 @@ func (s *Subscription) without(l *link) error {
 func (l *link) refuses(s *Subscription) bool { return l.refused(s.subject, s.group()) }
 
 func (l *link) refused(subject, group string) bool {
-	what := fmt.Sprintf("%q", subject)
-	if group != "" {
-		what += fmt.Sprintf(" using queue %q", group)
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	_, refused := l.violations[what]
+	_, refused := l.violations[quoted(subject, group)]
 	return refused
+}
+
+// refusals returns all subscriptions that the server has refused.
+func (l *link) refusals() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return keys(l.violations)
+}
+
+// others returns those that are not of a Subscription.
+func (c *Conn) others(l *link) []string {
+	ours := make(map[string]bool, len(c.subs))
+	for s := range c.subs {
+		ours[quoted(s.subject, s.group())] = true
+	}
+	return slices.DeleteFunc(l.refusals(), func(what string) bool { return ours[what] })
+}
+
+// quoted is a subscription as the server writes it.
+func quoted(subject, group string) string {
+	if group == "" {
+		return fmt.Sprintf("%q", subject)
+	}
+	return fmt.Sprintf("%q using queue %q", subject, group)
 }
 
 // review does without the queue groups that the server refused at a reconnect, and tells
@@ -155,6 +175,9 @@ func (c *Conn) review() {
 	l.mu.Unlock()
 	if none || !l.nc.IsConnected() {
 		return
+	}
+	for _, what := range c.others(l) {
+		c.warn("the NATS login may not subscribe", "subject", what)
 	}
 	for s := range c.subs {
 		if s.on[l] == nil || !l.refuses(s) {
