@@ -134,10 +134,7 @@ func New(nc *nats.Conn, o Options) (*Conn, error) {
 // are not over, because a handler may need them. When ctx ends first, the contexts of
 // handlers are cancelled and what is left is given up: the error says how much.
 func (c *Conn) Drain(ctx context.Context) error {
-	var err error
-	for _, s := range c.stop() {
-		err = errors.Join(err, s.wait(ctx))
-	}
+	err := c.StopServing(ctx)
 	err = errors.Join(err, c.finish(ctx))
 	c.Close()
 	if err != nil || c.nats.IsClosed() {
@@ -147,6 +144,17 @@ func (c *Conn) Drain(ctx context.Context) error {
 		return fmt.Errorf("wrpc: the last results may not have been sent: %w", err)
 	}
 	return nil
+}
+
+// StopServing is for a connection that another one has taken over from: it asks the server for no more calls, and returns
+// when those that were on their way have come, or with the error of ctx. They are handled, and functions can be invoked as
+// before, until Drain.
+func (c *Conn) StopServing(ctx context.Context) error {
+	var err error
+	for _, s := range c.stop() {
+		err = errors.Join(err, s.wait(ctx))
+	}
+	return err
 }
 
 // Close gives up at once: the contexts of handlers are cancelled and calls that are

@@ -311,3 +311,30 @@ func TestHandOver(t *testing.T) {
 		t.Errorf("%d calls were handled, want %d", handled.Load(), invoked.Load())
 	}
 }
+
+// TestStopServingLeavesTheRest: what is being handled goes on, functions can be invoked, and calls go to whoever else serves.
+func TestStopServingLeavesTheRest(t *testing.T) {
+	s := run(t, server.Options{})
+	nc := dial(t, s)
+	c := open(t, nc, wrpc.Options{})
+	begun, release := make(chan struct{}, 1), make(chan struct{})
+	serve(t, c, nc, 1, blocking(begun, release))
+	first := invoke(t, open(t, dial(t, s), wrpc.Options{}))
+	<-begun
+	if err := c.StopServing(t.Context()); err != nil {
+		t.Fatalf("StopServing() = %v", err)
+	}
+	if _, err := c.Invoke(t.Context(), publish, nil, wrpc.AppendMessage(nil, hello)); !errors.Is(err, wrpc.ErrNoServer) {
+		t.Errorf("Invoke of what was served = %v, want %v", err, wrpc.ErrNoServer)
+	}
+	close(release)
+	if got := <-first; got.err != nil {
+		t.Errorf("the call that was being handled: %v", got.err)
+	}
+	if err := c.Drain(t.Context()); err != nil {
+		t.Errorf("Drain() = %v", err)
+	}
+	if _, err := c.Invoke(t.Context(), publish, nil, nil); !errors.Is(err, wrpc.ErrClosed) {
+		t.Errorf("Invoke after Drain = %v, want %v", err, wrpc.ErrClosed)
+	}
+}
