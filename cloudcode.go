@@ -13,26 +13,26 @@ import (
 // requests. Cloud code has clients of its own, see [cloud.Request].
 func (s *Server) Client() *cloud.Client { return cloud.NewClient(s.objects.Acting(auth.System)) }
 
-// cloudLimits are the rate limits of cloud code as the REST API counts them.
-func cloudLimits(hooks *cloud.Hooks) ([]RateLimit, error) {
+// limitCloud makes the rate limits of the cloud code of this moment those of the REST API.
+func (s *Server) limitCloud() {
 	var limits []RateLimit
-	for _, l := range hooks.Limits() {
-		paths := make([]string, len(l.Paths))
-		for i, path := range l.Paths {
+	for _, l := range s.cloud.Limits() {
+		paths := make([]string, 0, len(l.Paths))
+		for _, path := range l.Paths {
 			compiled, err := CompilePath(path)
-			if err != nil {
-				return nil, err
+			if err != nil { // names are checked when they are registered
+				s.log.Error("the rate limit of cloud code does not count", "path", path, "error", err.Error())
+				continue
 			}
-			paths[i] = compiled.String()
+			paths = append(paths, compiled.String())
 		}
-		path, err := regexp.Compile(strings.Join(paths, "|"))
-		if err != nil {
-			return nil, err
+		if len(paths) == 0 {
+			continue
 		}
 		limits = append(limits, RateLimit{
-			Path: path, Methods: rest.MethodsOf(l.Methods), Count: l.Count, Window: l.Window, Zone: Zone(l.Zone),
+			Path: regexp.MustCompile(strings.Join(paths, "|")), Methods: rest.MethodsOf(l.Methods), Count: l.Count, Window: l.Window, Zone: Zone(l.Zone),
 			Message: l.Message, IncludeMaster: l.IncludeMaster, IncludeInternal: l.IncludeInternal,
 		})
 	}
-	return limits, nil
+	s.rest.SetRateLimits(limits)
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,6 +34,7 @@ type Server struct {
 	schemas *schemas.Schemas
 	rest    *rest.Server
 	objects *object.Objects
+	cloud   *cloud.Hooks
 	state   atomic.Value // rest.State
 	close   sync.Once
 	weak    weakKeys
@@ -135,10 +135,6 @@ func (s *Server) wire(ctx context.Context, proxies auth.Proxies) error {
 	if err != nil {
 		return err
 	}
-	limits, err := cloudLimits(hooks)
-	if err != nil {
-		return err
-	}
 	objects := object.New(object.Config{
 		Cloud: hooks, RolesOf: roles.Of,
 		Store: cfg.Store, Schemas: s.schemas,
@@ -161,7 +157,7 @@ func (s *Server) wire(ctx context.Context, proxies auth.Proxies) error {
 		Objects: objects, Schemas: s.schemas, Users: users, Sessions: sessions, Rules: rules, Store: cfg.Store, Log: s.log,
 		MaxUploadSize: cfg.MaxUploadSize, MaxConcurrent: cfg.MaxConcurrentRequests, ClientTimeout: cfg.Timeouts.Client, Query: cfg.Query, BatchLimit: cfg.BatchLimit,
 		AllowOrigin: cfg.AllowOrigin, AllowHeaders: cfg.AllowHeaders, RouteAllowList: cfg.RouteAllowList,
-		RateLimits: append(slices.Clip(cfg.RateLimits), limits...), Idempotency: cfg.Idempotency, VerboseErrors: cfg.VerboseErrors,
+		RateLimits: cfg.RateLimits, Idempotency: cfg.Idempotency, VerboseErrors: cfg.VerboseErrors,
 		NoAggregationForReadOnly: cfg.NoAggregationForReadOnly,
 		KeysAPI:                  s.keysAPI(),
 		State:                    func() rest.State { return s.state.Load().(rest.State) },
@@ -176,6 +172,9 @@ func (s *Server) wire(ctx context.Context, proxies auth.Proxies) error {
 	}
 	s.objects = objects
 	s.rest = rest.New(restConfig)
+	s.cloud = hooks
+	hooks.OnChange(s.limitCloud)
+	s.limitCloud()
 	return nil
 }
 

@@ -24,6 +24,30 @@ func TestRegistrationsThatAreWrong(t *testing.T) {
 			c.AfterSave("_PushStatus", save)
 			c.Define("a.b", call)
 		}, ""},
+		{"all services", func(c *Code) {
+			c.BeforeSaveFile(func(context.Context, *FileRequest) error { return nil })
+			c.AfterSaveConfig(func(context.Context, *ConfigRequest) error { return nil })
+			c.BeforeConnect(func(context.Context, *ConnectRequest) error { return nil })
+			c.BeforePasswordResetRequest(func(context.Context, *PasswordResetRequest) error { return nil })
+			c.BeforeSubscribe("Game", func(context.Context, *SubscribeRequest) error { return nil })
+			c.AfterLiveQueryEvent("Game", func(context.Context, *EventRequest) error { return nil })
+			c.OnLiveQueryEvent(func(context.Context, *LiveEventRequest) error { return nil })
+			c.Job("a job", func(context.Context, *JobRequest) error { return nil })
+			c.On(BeforeSave, "@Config", func(context.Context, any) error { return nil })
+		}, ""},
+		{"another kind", func(c *Code) { c.On("beforeNothing", "A", func(context.Context, any) error { return nil }) }, "beforeNothing of A: there is no such kind of trigger"},
+		{"a login of another class", func(c *Code) { c.On(BeforeLogin, "A", func(context.Context, any) error { return nil }) }, "beforeLogin of A: Only the _User class is allowed for the beforeLogin, afterLogin, and beforePasswordResetRequest triggers"},
+		{"a logout of another class", func(c *Code) { c.On(AfterLogout, "A", func(context.Context, any) error { return nil }) }, "afterLogout of A: Only the _Session class is allowed for the afterLogout trigger."},
+		{"a connection of a class", func(c *Code) { c.On(BeforeConnect, "A", func(context.Context, any) error { return nil }) }, "beforeConnect of A: Only @Connect is allowed for the beforeConnect trigger"},
+		{"the config is not deleted", func(c *Code) { c.On(BeforeDelete, "@Config", func(context.Context, any) error { return nil }) }, "beforeDelete of @Config: is no name of a class"},
+		{"a file has a method of its own", func(c *Code) { c.BeforeSave("@File", save) }, "beforeSave of @File: requests of @File have another type: use BeforeSaveFile or On"},
+		{"no watcher", func(c *Code) { c.OnLiveQueryEvent(nil) }, "onLiveQueryEvent: there is no function to run"},
+		{"a job twice", func(c *Code) {
+			c.Job("j", func(context.Context, *JobRequest) error { return nil })
+			c.Job("j", func(context.Context, *JobRequest) error { return nil })
+		}, `job "j": is registered already`},
+		{"a job without a name", func(c *Code) { c.Job("", func(context.Context, *JobRequest) error { return nil }) }, `job "": a name is not empty`},
+		{"no job", func(c *Code) { c.Job("j", nil) }, `job "j": there is no function to run`},
 		{"a session", func(c *Code) { c.BeforeSave("_Session", save) }, "beforeSave of _Session: Only the afterLogout trigger is allowed for the _Session class."},
 		{"a session is found", func(c *Code) { c.BeforeFind("_Session", find) }, "beforeFind of _Session: Only the afterLogout"},
 		{"a push", func(c *Code) { c.BeforeSave("_PushStatus", save) }, "beforeSave of _PushStatus: Only afterSave is allowed on _PushStatus"},
@@ -69,8 +93,8 @@ func TestCompileTellsAll(t *testing.T) {
 
 func TestCodeIsSealed(t *testing.T) {
 	var code Code
-	if h, err := code.Compile(Options{}); h != nil || err != nil {
-		t.Errorf("Compile() of no code = %v, %v, want nil, nil", h, err)
+	if h, err := code.Compile(Options{}); err != nil || h.Any() {
+		t.Errorf("Compile() of no code = %v, %v, want nothing, nil", h, err)
 	}
 	defer func() {
 		if v := recover(); v != `cloud: function "late" is registered after the server was made` {
@@ -82,10 +106,18 @@ func TestCodeIsSealed(t *testing.T) {
 }
 
 func TestNoCode(t *testing.T) {
-	var none *Code
-	h, err := none.Compile(Options{})
-	if h != nil || err != nil || h.Has(BeforeSave, "A") || len(h.Limits()) != 0 {
-		t.Errorf("nil code has something: %v, %v", h, err)
+	compiled, err := (*Code)(nil).Compile(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range []*Hooks{nil, compiled} {
+		nothingToRun(t, h)
+	}
+}
+
+func nothingToRun(t *testing.T, h *Hooks) {
+	if h.Any() || h.Has(BeforeSave, "A") || len(h.Limits()) != 0 || len(h.Jobs()) != 0 || len(h.Functions()) != 0 || h.Watched() {
+		t.Errorf("nil code has something: %v", h)
 	}
 	if err := h.Run(t.Context(), BeforeSave, "A", &SaveRequest{}); err != nil {
 		t.Errorf("Run() = %v, want nil", err)

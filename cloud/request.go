@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/parley-backend/parley/credential"
 	"github.com/parley-backend/parley/parse"
 	"github.com/parley-backend/parley/query"
 )
@@ -25,6 +26,8 @@ type Request struct {
 	IP netip.Addr
 	// Headers of the HTTP request, without any that holds a key, a session token or a cookie. Nil for what a [Client] asks.
 	Headers http.Header
+	// SessionToken that the request came with, for code that runs elsewhere and asks the server on its own; a [Client] needs none.
+	SessionToken credential.Secret
 	// Context is what the client handed over (X-Parse-Cloud-Context, or what [Client.WithContext] was given). The triggers of one save,
 	// one delete or one read share it: what a before-trigger sets, the after-trigger finds. It is never nil.
 	Context *parse.Map

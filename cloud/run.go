@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
+	"time"
 
 	"github.com/parley-backend/parley/parse"
 )
@@ -64,24 +65,21 @@ func (s *scope) end() {
 //
 // An error is a *parse.Error: the one that the trigger returned, or code 141 (142 for a validator) with its text.
 func (h *Hooks) Run(ctx context.Context, kind Kind, class string, req requests) error {
-	if !h.Has(kind, class) {
+	t := h.trigger(kind, class)
+	if t == nil {
 		return nil
 	}
-	t := h.triggers[slot{kind, class}]
-	return h.run(ctx, t.String(), req, t.validators, true, func(ctx context.Context) error { return t.run(ctx, req) })
+	return h.run(ctx, work{t.String(), t.validators, true, t.timeout}, req, func(ctx context.Context) error { return t.run(ctx, req) })
 }
 
 // Call runs a function. The result is a value of package parse; given tells whether there is one.
 func (h *Hooks) Call(ctx context.Context, req *FunctionRequest) (result any, given bool, err error) {
-	var f *function
-	if h != nil {
-		f = h.functions[req.Function]
-	}
+	f := h.now().functions[req.Function]
 	if f == nil {
 		return nil, false, parse.Errorf(parse.ScriptFailed, "Invalid function: \"%s\"", req.Function)
 	}
 	var made, encoded any // looked at only when the run has ended
-	err = h.run(ctx, "function "+req.Function, req, f.validators, false, func(ctx context.Context) error {
+	err = h.run(ctx, work{"function " + req.Function, f.validators, false, f.timeout}, req, func(ctx context.Context) error {
 		var err error
 		if made, err = f.run(ctx, req); err != nil {
 			return err
@@ -97,9 +95,59 @@ func (h *Hooks) Call(ctx context.Context, req *FunctionRequest) (result any, giv
 	return encoded, made != nil, nil
 }
 
+// RunJob runs a job to its end, in the goroutine of the caller: a job is not given up before it returns, whatever its context says. An
+// unknown one is code 141. Errors are those of [Hooks.Run]; a job whose time-out is over, or whose context has ended, may return whatever it likes.
+func (h *Hooks) RunJob(ctx context.Context, req *JobRequest) error {
+	j := h.now().jobs[req.Job]
+	if j == nil {
+		return parse.Errorf(parse.ScriptFailed, "Invalid job.")
+	}
+	what := "job " + req.Job
+	if req.scope == nil {
+		req.scope = &scope{}
+	}
+	if req.Log == nil {
+		req.Log = h.log.With("cloud", what, "run", req.ID)
+	}
+	if j.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, j.timeout, errJobTimeout)
+		defer cancel()
+	}
+	err := h.guarded(what, func() error { return j.run(ctx, req) })
+	if err == nil {
+		return nil
+	}
+	if cause := context.Cause(ctx); cause != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, cause)) {
+		return asParse(cause, parse.ScriptFailed)
+	}
+	return asParse(err, parse.ScriptFailed)
+}
+
+var errJobTimeout = parse.Errorf(parse.Timeout, "The job was not done in time.")
+
+// Watch tells all who registered with onLiveQueryEvent, one after the other. Their errors are logged.
+func (h *Hooks) Watch(ctx context.Context, req *LiveEventRequest) {
+	for _, w := range h.now().watchers {
+		each := *req // none may keep another from hearing it as it was
+		what := "onLiveQueryEvent"
+		if err := h.run(ctx, work{what: what, timeout: w.timeout}, &each, func(ctx context.Context) error { return w.run(ctx, &each) }); err != nil {
+			h.log.Warn("onLiveQueryEvent failed", "event", req.Event, "error", err.Error())
+		}
+	}
+}
+
+// work is what one run is about.
+type work struct {
+	what       string
+	validators []Validator
+	skips      bool // a validator may leave it out
+	timeout    time.Duration
+}
+
 // run runs f after its validators, in a goroutine of its own: whoever asked is answered in time even if f does not look at its context.
-func (h *Hooks) run(ctx context.Context, what string, req requests, validators []Validator, skips bool, f func(context.Context) error) error {
-	base := req.base()
+func (h *Hooks) run(ctx context.Context, w work, req requests, f func(context.Context) error) error {
+	base, what := req.base(), w.what
 	depth := depthOf(ctx) + 1
 	if depth > maxDepth {
 		return parse.Errorf(parse.ScriptFailed, "Cloud code stands in itself more than %d times: does a trigger save its own object?", maxDepth)
@@ -111,8 +159,8 @@ func (h *Hooks) run(ctx context.Context, what string, req requests, validators [
 		base.Log = h.log.With("cloud", what)
 	}
 	var cancel context.CancelFunc
-	if h.timeout > 0 {
-		ctx, cancel = context.WithTimeout(ctx, h.timeout)
+	if w.timeout > 0 {
+		ctx, cancel = context.WithTimeout(ctx, w.timeout)
 	} else {
 		ctx, cancel = context.WithCancel(ctx)
 	}
@@ -127,8 +175,8 @@ func (h *Hooks) run(ctx context.Context, what string, req requests, validators [
 	ended := make(chan error, 1)
 	go func() {
 		ended <- h.guarded(what, func() error {
-			skip, err := validate(ctx, validators, req)
-			if err != nil || skip && skips {
+			skip, err := validate(ctx, w.validators, req)
+			if err != nil || skip && w.skips {
 				return err
 			}
 			return f(ctx)

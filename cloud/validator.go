@@ -27,6 +27,8 @@ type Validator struct {
 	// directly or by inheritance, without "role:".
 	RequireAnyUserRoles []string
 	RequireAllUserRoles []string
+	// AnyUserRoles and AllUserRoles, when set, are asked for these names in place of the two above.
+	AnyUserRoles, AllUserRoles func(ctx context.Context) ([]string, error)
 	// RequireUserKeys are fields that the user must have a value in; one with Options or Valid is held against these instead.
 	RequireUserKeys []Field
 	// Fields are the params of a function, or the fields of the object of a trigger.
@@ -62,7 +64,7 @@ type Field struct {
 	Constant bool
 	// Options are the values that are admitted; none admits all. Valid, when it is set, is asked instead; its error is the text that the client reads.
 	Options []any
-	Valid   func(value any) error
+	Valid   func(ctx context.Context, value any) error
 	// Error is the text for a value that Options or Valid do not admit; "" for the usual one.
 	Error string
 }
@@ -143,7 +145,7 @@ func validate(ctx context.Context, validators []Validator, req requests) (skip b
 
 func (v *Validator) check(ctx context.Context, in Validation) error {
 	if !in.Master || v.ValidateMasterKey {
-		if err := v.checkRequest(in); err != nil {
+		if err := v.checkRequest(ctx, in); err != nil {
 			return err
 		}
 	}
@@ -154,36 +156,62 @@ func (v *Validator) check(ctx context.Context, in Validation) error {
 }
 
 // checkRequest asks in the order of Parse Server: of several things that do not hold the client reads the first.
-func (v *Validator) checkRequest(in Validation) error {
+func (v *Validator) checkRequest(ctx context.Context, in Validation) error {
 	user := in.User
 	if user == nil && in.Object != nil && in.Object.ClassName == schema.UserClass && in.Original == nil && !in.Object.Has("createdAt") {
 		user = in.Object // who signs up
 	}
 	switch {
-	case user == nil && (v.RequireUser || v.RequireAnyUserRoles != nil || v.RequireAllUserRoles != nil):
+	case user == nil && (v.RequireUser || v.asksRoles()):
 		return invalid("Please login to continue.")
 	case v.RequireMaster && !in.Master:
 		return invalid("Master key is required to complete this request.")
 	}
-	if err := v.checkFields(in); err != nil {
+	if err := v.checkFields(ctx, in); err != nil {
 		return err
 	}
+	if err := v.checkRoles(ctx, in); err != nil {
+		return err
+	}
+	return v.checkUserKeys(ctx, user)
+}
+
+func (v *Validator) asksRoles() bool {
+	return v.RequireAnyUserRoles != nil || v.RequireAllUserRoles != nil || v.AnyUserRoles != nil || v.AllUserRoles != nil
+}
+
+func (v *Validator) checkRoles(ctx context.Context, in Validation) (err error) {
+	any, all := v.RequireAnyUserRoles, v.RequireAllUserRoles
+	if v.AnyUserRoles != nil {
+		if any, err = v.AnyUserRoles(ctx); err != nil {
+			return err
+		}
+	}
+	if v.AllUserRoles != nil {
+		if all, err = v.AllUserRoles(ctx); err != nil {
+			return err
+		}
+	}
 	has := func(role string) bool { return slices.Contains(in.Roles, "role:"+role) }
-	if v.RequireAnyUserRoles != nil && !slices.ContainsFunc(v.RequireAnyUserRoles, has) {
+	if (any != nil || v.AnyUserRoles != nil) && !slices.ContainsFunc(any, has) {
 		return invalid("User does not match the required roles.")
 	}
-	for _, role := range v.RequireAllUserRoles {
+	for _, role := range all {
 		if !has(role) {
 			return invalid("User does not match all the required roles.")
 		}
 	}
+	return nil
+}
+
+func (v *Validator) checkUserKeys(ctx context.Context, user *parse.Object) error {
 	for _, key := range v.RequireUserKeys {
 		if user == nil {
 			return parse.Errorf(parse.ValidationError, "Please login to make this request.")
 		}
 		value := user.Get(key.Name)
 		if len(key.Options) > 0 || key.Valid != nil {
-			if err := key.admit(value); err != nil {
+			if err := key.admit(ctx, value); err != nil {
 				return err
 			}
 		} else if value == nil {
@@ -198,7 +226,7 @@ func invalid(format string, args ...any) error {
 }
 
 // checkFields looks at the values as the client gave them, and fills in what is missing.
-func (v *Validator) checkFields(in Validation) error {
+func (v *Validator) checkFields(ctx context.Context, in Validation) error {
 	given := in.Params
 	if in.Object != nil {
 		given = &in.Object.Shallow().Map
@@ -222,7 +250,7 @@ func (v *Validator) checkFields(in Validation) error {
 		if f.Type != "" && typeOf(value) != f.Type {
 			return invalid("Invalid type for %s. Expected: %s", f.Name, f.Type)
 		}
-		if err := f.admit(value); err != nil {
+		if err := f.admit(ctx, value); err != nil {
 			return err
 		}
 	}
@@ -254,7 +282,7 @@ func (f *Field) keep(in Validation) {
 }
 
 // admit holds a value against Options or Valid.
-func (f *Field) admit(value any) error {
+func (f *Field) admit(ctx context.Context, value any) error {
 	told := func(text string) error {
 		if f.Error != "" {
 			text = f.Error
@@ -262,7 +290,7 @@ func (f *Field) admit(value any) error {
 		return &parse.Error{Code: parse.ValidationError, Message: text}
 	}
 	if f.Valid != nil {
-		err := f.Valid(value)
+		err := f.Valid(ctx, value)
 		switch {
 		case err == nil:
 			return nil
@@ -297,65 +325,4 @@ func typeOf(value any) Type {
 		return Array
 	}
 	return Object
-}
-
-// Limit is the rate limit of one function or trigger: of requests with one of the Methods (none means all) to one of the Paths below the
-// mount path, as option rateLimit of the server has them.
-type Limit struct {
-	RateLimit
-	Paths   []string
-	Methods []string
-}
-
-// methods of the requests that a trigger belongs to.
-var methods = map[Kind][]string{
-	BeforeSave: {"POST", "PUT"}, AfterSave: {"POST", "PUT"}, BeforeDelete: {"DELETE"}, AfterDelete: {"DELETE"}, BeforeFind: {"GET"}, AfterFind: {"GET"},
-	BeforeLogin: {"POST", "GET"}, AfterLogin: {"POST", "GET"}, AfterLogout: {"POST"},
-}
-
-// paths that are not those of a class.
-var paths = map[Kind]string{BeforeLogin: "/login", AfterLogin: "/login", AfterLogout: "/logout"}
-
-// classPaths are the classes with a path of their own.
-var classPaths = map[string]string{schema.UserClass: "/users", schema.RoleClass: "/roles", schema.InstallationClass: "/installations", "_Audience": "/push_audiences"}
-
-// Limits returns the rate limits of all validators, in no order.
-func (h *Hooks) Limits() []Limit {
-	if h == nil {
-		return nil
-	}
-	var limits []Limit
-	add := func(validators []Validator, methods []string, paths ...string) {
-		for _, v := range validators {
-			if v.RateLimit != nil {
-				limits = append(limits, Limit{RateLimit: *v.RateLimit, Paths: paths, Methods: methods})
-			}
-		}
-	}
-	for name, f := range h.functions {
-		add(f.validators, nil, "/functions/"+literal(name))
-	}
-	for at, t := range h.triggers {
-		switch path, own := paths[at.kind], classPaths[at.class]; {
-		case path != "":
-			add(t.validators, methods[at.kind], path)
-		case own != "":
-			add(t.validators, methods[at.kind], own+"{/*id}", "/classes/"+at.class+"{/*id}")
-		default:
-			add(t.validators, methods[at.kind], "/classes/"+at.class+"{/*id}")
-		}
-	}
-	return limits
-}
-
-// literal writes a name so that nothing in it is an operator of a path.
-func literal(name string) string {
-	var b strings.Builder
-	for _, c := range name {
-		if c == '\\' || strings.ContainsRune(`:*{}()[]+?!`, c) {
-			b.WriteByte('\\')
-		}
-		b.WriteRune(c)
-	}
-	return b.String()
 }

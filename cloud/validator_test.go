@@ -11,7 +11,7 @@ import (
 
 func TestValidator(t *testing.T) {
 	ann := parse.NewObject("_User", "objectId", "ann", "phone", "1", "createdAt", parse.Date(0))
-	above := func(v any) error {
+	above := func(_ context.Context, v any) error {
 		if n, _ := v.(float64); n <= 2 {
 			return ErrInvalid
 		}
@@ -68,7 +68,7 @@ func TestValidator(t *testing.T) {
 		{name: "valid", validator: field(Field{Name: "a", Valid: above}), params: p("a", 3.0)},
 		{name: "invalid", validator: field(Field{Name: "a", Valid: above}), params: p("a", 2.0), want: "142 Validation failed. Invalid value for a."},
 		{name: "invalid, own words", validator: field(Field{Name: "a", Valid: above, Error: "more"}), params: p("a", 2.0), want: "142 more"},
-		{name: "invalid, its words", validator: field(Field{Name: "a", Valid: func(any) error { return errors.New("bad") }}), params: p("a", 2.0), want: "142 bad"},
+		{name: "invalid, its words", validator: field(Field{Name: "a", Valid: func(context.Context, any) error { return errors.New("bad") }}), params: p("a", 2.0), want: "142 bad"},
 		{name: "check", validator: Validator{Check: func(context.Context, Validation) error { return errors.New("no") }}, want: "142 no"},
 		{name: "check asks master too", validator: Validator{Check: func(context.Context, Validation) error { return parse.Errorf(9, "no") }}, master: true, want: "9 no"},
 	} {

@@ -108,7 +108,7 @@ func twinValidators(code *cloud.Code) {
 	code.Define("vKeys", ok, cloud.Validator{RequireUserKeys: []cloud.Field{{Name: "phone"}}})
 	code.Define("vKeyOptions", ok, cloud.Validator{RequireUser: true, RequireUserKeys: []cloud.Field{{Name: "phone", Options: []any{"1", "2"}, Error: "wrong phone"}}})
 	code.Define("vList", params, cloud.Validator{Fields: []cloud.Field{{Name: "a", Required: true}, {Name: "b", Required: true}}})
-	above2 := func(v any) error {
+	above2 := func(_ context.Context, v any) error {
 		if n, _ := v.(float64); n <= 2 {
 			return cloud.ErrInvalid
 		}
@@ -123,7 +123,7 @@ func twinValidators(code *cloud.Code) {
 		{Name: "f", Type: cloud.Boolean},
 		{Name: "c", Valid: above2, Error: "too small"},
 		{Name: "e", Valid: above2},
-		{Name: "t", Valid: func(any) error { return errors.New("thrown") }},
+		{Name: "t", Valid: func(context.Context, any) error { return errors.New("thrown") }},
 	}})
 	code.Define("vFunction", ok, cloud.Validator{Check: func(_ context.Context, in cloud.Validation) error {
 		if !in.Params.Has("a") {

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/parley-backend/parley/cloud"
+	"github.com/parley-backend/parley/credential"
 	"github.com/parley-backend/parley/internal/access"
 	"github.com/parley-backend/parley/internal/auth"
 	"github.com/parley-backend/parley/parse"
@@ -13,7 +14,7 @@ import (
 )
 
 // HasCloud tells whether there is cloud code: then a caller needs its headers.
-func (o *Objects) HasCloud() bool { return o.cfg.Cloud != nil }
+func (o *Objects) HasCloud() bool { return o.cfg.Cloud.Any() }
 
 // request is what cloud code learns of a caller. Its clients work where this service does: in its transaction, if there is one.
 func (o *Objects) request(caller *auth.Caller, shared *parse.Map) cloud.Request {
@@ -27,6 +28,7 @@ func (o *Objects) request(caller *auth.Caller, shared *parse.Map) cloud.Request 
 	}
 	if caller.User != nil {
 		r.User = shownTo(caller.User)
+		r.SessionToken = credential.NewSecret(caller.SessionToken)
 	}
 	r.Bind(&acting{objects: o, caller: caller}, o.tx != nil)
 	return r
@@ -56,7 +58,7 @@ func (o *Objects) outside() *Objects { return &Objects{core: o.core, store: o.cf
 
 // triggered tells whether the save of an object of the class runs a trigger.
 func (o *Objects) triggered(class string) bool {
-	return o.cfg.Cloud != nil && (o.cfg.Cloud.Has(cloud.BeforeSave, class) || o.cfg.Cloud.Has(cloud.AfterSave, class))
+	return o.cfg.Cloud.Has(cloud.BeforeSave, class) || o.cfg.Cloud.Has(cloud.AfterSave, class)
 }
 
 // beforeSave lets the trigger see what the save makes of the object, and takes over what it changes. It sees permitted saves only.

@@ -208,7 +208,7 @@ func (s *Server) batchPath(full string) (string, bool) {
 
 // admitItem applies to an item what applies to a request of its own: rate limits and the list of routes.
 func (s *Server) admitItem(r *request) error {
-	for _, l := range s.limits {
+	for _, l := range slices.Concat(s.limits, *s.more.Load()) {
 		if _, _, err := l.apply(r); err != nil {
 			var limited *rateLimited
 			if errors.As(err, &limited) {

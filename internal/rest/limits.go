@@ -154,9 +154,51 @@ func (e *rateLimited) Error100() *parse.Error {
 	return &parse.Error{Code: parse.ConnectionFailed, Message: e.message}
 }
 
+// SetRateLimits replaces the rules that are added to Config.RateLimits: those of cloud code, which may change. A rule that was there
+// before goes on counting.
+func (s *Server) SetRateLimits(rules []RateLimit) {
+	var known []*limiter
+	if before := s.more.Load(); before != nil {
+		known = *before
+	}
+	now := make([]*limiter, 0, len(rules))
+	for _, rule := range rules {
+		i := slices.IndexFunc(known, func(l *limiter) bool { return l.RateLimit.same(rule) })
+		if i < 0 {
+			now = append(now, newLimiter(rule, s.cfg.Now))
+			continue
+		}
+		now = append(now, known[i])
+		known = slices.Delete(slices.Clone(known), i, i+1) // of two equal rules each counts for itself
+	}
+	s.more.Store(&now)
+}
+
+// same tells whether two rules say the same.
+func (a RateLimit) same(b RateLimit) bool {
+	text := func(re *regexp.Regexp) string {
+		if re == nil {
+			return ""
+		}
+		return re.String()
+	}
+	if text(a.Path) != text(b.Path) || text(a.Methods) != text(b.Methods) {
+		return false
+	}
+	a.Path, a.Methods, b.Path, b.Methods = nil, nil, nil, nil
+	return a == b
+}
+
 // limit applies the rate limits to a request, and tells the client what is left of the last one that fits.
 func (x *exchange) limit(r *request) error {
-	for _, l := range x.server.limits {
+	if err := x.limitBy(r, x.server.limits); err != nil {
+		return err
+	}
+	return x.limitBy(r, *x.server.more.Load())
+}
+
+func (x *exchange) limitBy(r *request, limits []*limiter) error {
+	for _, l := range limits {
 		if (l.Zone == ZoneUser || l.Zone == ZoneSession) && r.caller.User == nil && l.Path.MatchString(r.path) {
 			_ = x.server.resolveUser(x.r.Context(), r) // whoever is nobody is told so later; here its address counts
 		}

@@ -122,7 +122,8 @@ type Observation struct {
 type Server struct {
 	cfg    Config
 	routes router
-	limits []*limiter
+	limits []*limiter                 // of Config.RateLimits
+	more   atomic.Pointer[[]*limiter] // what SetRateLimits added
 	gate   chan struct{}
 	bodies atomic.Int64 // bytes of the large bodies in memory
 	idem   *idempotency
@@ -163,6 +164,7 @@ func New(cfg Config) *Server {
 	for _, rule := range cfg.RateLimits {
 		s.limits = append(s.limits, newLimiter(rule, cfg.Now))
 	}
+	s.SetRateLimits(nil)
 	s.idem = &idempotency{cfg: cfg.Idempotency, schemas: cfg.Schemas, store: cfg.Store, now: cfg.Now}
 	return s
 }
