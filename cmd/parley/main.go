@@ -1,5 +1,5 @@
 // Command parley is the backend as one binary: parley serve runs it; parley backup and parley restore copy its database;
-// parley keys shows, rotates and revokes its keys.
+// parley keys shows, rotates and revokes its keys; parley wasmcloud builds provider archives.
 package main
 
 import (
@@ -33,6 +33,8 @@ type grammar struct {
 	Restore restoreCommand `cmd:"" help:"Put a copy in the place of the database. The server must not be running."`
 	Keys    keysCommand    `cmd:"" help:"See, refresh, rotate and revoke the keys of the running server."`
 	Version struct{}       `cmd:"" help:"Print the version."`
+
+	Wasmcloud wasmcloudCommand `cmd:"" help:"Provider archives for wasmCloud."`
 }
 
 // run is main without the process around it. What went wrong is the last line on errs.
@@ -74,6 +76,9 @@ func run(ctx context.Context, args, environ []string, out, errs io.Writer) (err 
 	case "keys":
 		command, _, _ = strings.Cut(rest, " ")
 		return g.Keys.run(env, command)
+	case "wasmcloud":
+		command, _, _ = strings.Cut(rest, " ")
+		return g.Wasmcloud.run(env, command)
 	default:
 		fmt.Fprintln(out, version())
 		return nil
