@@ -160,6 +160,9 @@ type Config struct {
 	// Present keeps the plain value for a Presenter. Without it only salted
 	// digests stay in memory.
 	Present bool
+	// Binary takes values and fields as the bytes that they are, which need not be text:
+	// nothing is trimmed, and only what is empty is refused. Of what is verified it has no effect.
+	Binary bool
 
 	// InstallKey keys the fingerprints, so that they are the same on all
 	// nodes and cannot be guessed from a log. Random per process if empty.

@@ -134,6 +134,35 @@ func (p *Presenter[T]) Revoked(lease Lease[T]) bool {
 	return false
 }
 
+// Standing is a version that may be presented.
+type Standing[T any] struct {
+	Lease[T]
+	State       State // Current, or Previous while the overlap lasts
+	Fingerprint string
+}
+
+// Standing returns every version that may be presented, without waiting: the current ones in the order of the source, then
+// those before, the newest first. It is for who must tell versions apart, or open what was sealed for an earlier one;
+// Acquire is for everybody else. A version that cannot be decoded is left out.
+func (p *Presenter[T]) Standing() []Standing[T] {
+	snap, at := p.c.snap.Load(), p.c.now()
+	all := make([]Standing[T], 0, len(snap.live))
+	for i := range snap.live {
+		v := &snap.live[i]
+		if v.state != Current && v.state != Previous || v.until.passed(at) || v.notAfter.passed(at) {
+			continue
+		}
+		generation := v.shown.Load()
+		if i == 0 && v.state == Current {
+			generation = snap.presented
+		}
+		if lease, err := p.decoded(*v, generation); err == nil {
+			all = append(all, Standing[T]{Lease: lease, State: v.state, Fingerprint: v.fingerprint})
+		}
+	}
+	return all
+}
+
 // Name returns the name of the credential.
 func (p *Presenter[T]) Name() string { return p.c.cfg().Name }
 

@@ -233,6 +233,15 @@ func (c *Credential) cleanAll(in *Version) ([]byte, error) {
 // clean trims a value and checks it. White space at its ends is refused rather
 // than repaired: HTTP strips it on the wire, so such a key could never match.
 func (c *Credential) clean(value []byte) ([]byte, error) {
+	if cfg := c.cfg(); cfg.Present && cfg.Binary {
+		switch {
+		case len(value) == 0:
+			return nil, Errorf(Invalid, "empty")
+		case len(value) < cfg.MinLength:
+			return nil, Errorf(Invalid, "shorter than %d bytes", cfg.MinLength)
+		}
+		return value, nil
+	}
 	if c.cfg().Trim == TrimNewline {
 		if rest, found := bytes.CutSuffix(value, []byte("\n")); found {
 			value = bytes.TrimSuffix(rest, []byte("\r"))
