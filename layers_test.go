@@ -25,7 +25,7 @@ var layers = [][]string{
 		"query", "credential/source/https", "credential/source/vault", "credential/source/mount", "credential/credentialtest",
 		"credential/source/natskv", "credential/source/awssm", "credential/source/awskms", "credential/source/gcpsm", "credential/source/azkv", "pubsub/natsbus",
 	},
-	{"query/querytest", "storage", "cloud", "wasmcloud", "credential/source"},
+	{"query/querytest", "storage", "cloud", "wasmcloud", "wasmcloud/secrets", "credential/source"},
 	{"wasmcloud/par"},
 	{"storage/memory", "storage/sqlgen", "internal/auth", "internal/cache"},
 	{"storage/storagetest", "storage/sqlite", "storage/postgres", "internal/access", "internal/schemas", "internal/keysapi"},
