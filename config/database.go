@@ -172,7 +172,7 @@ func (b *Built) postgres(ctx context.Context, log *slog.Logger) (postgres.Config
 	if err != nil {
 		return cfg, err
 	}
-	if cfg.Login, err = presenter.Presenter(c); err != nil {
+	if cfg.Login, err = presenter.Adjusted(c, cfg.TLS.Apply); err != nil {
 		return cfg, Problem{d.login.Name, err.Error()}
 	}
 	return cfg, nil

@@ -42,6 +42,9 @@ const (
 	Refused
 )
 
+// PostgreSQL is the one database that has options of its own.
+const PostgreSQL = "PostgreSQL"
+
 // Option is one row of the table.
 type Option struct {
 	// Name in the file and, with "--" before it, on the command line. A member of a group is "group.member".
@@ -51,6 +54,8 @@ type Option struct {
 	// Default as text; "" for none.
 	Default string
 	Effect  Effect
+	// For names the database without which the option has no effect; "" for any.
+	For string
 	// Note says why, when Effect is not Works.
 	Note string
 	Doc  string
@@ -92,10 +97,7 @@ var ownOptions = []Option{
 // Options returns the whole table, in the order of the documents.
 func Options() []Option {
 	all := slices.Concat(ownOptions, parseOptions, groupOptions)
-	for _, name := range mongoOptions {
-		all = append(all, Option{Name: "databaseOptions." + name, Env: "PARSE_SERVER_DATABASE_" + upperSnake(name), Kind: Any, Effect: Moot, Note: "it is of another database", Doc: "Option of the MongoDB driver"})
-	}
-	return all
+	return append(all, databaseRows()...)
 }
 
 // upperSnake turns "maxPoolSize" into "MAX_POOL_SIZE".

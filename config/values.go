@@ -402,9 +402,23 @@ func (v *Values) Warnings() []string {
 			texts = append(texts, fmt.Sprintf("option %s has no effect: it is part of %s, which this version does not have", o.Name, o.Note))
 		case Moot:
 			texts = append(texts, fmt.Sprintf("option %s has no effect: %s", o.Name, o.Note))
+		case Works:
+			if o.For == PostgreSQL && !v.wantsPostgres() {
+				texts = append(texts, fmt.Sprintf("option %s has no effect: it is for PostgreSQL", o.Name))
+			}
 		}
 	}
 	return texts
+}
+
+// wantsPostgres tells whether the database is one of PostgreSQL.
+func (v *Values) wantsPostgres() bool {
+	texts := v.Secret("databaseURI")
+	if len(texts) == 0 {
+		return false
+	}
+	scheme, _, _ := strings.Cut(texts[0], ":")
+	return scheme == "postgres" || scheme == "postgresql" || credential.IsReference(texts[0], uriSchemes...)
 }
 
 func (v *Values) or(name string) any {

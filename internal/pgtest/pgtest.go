@@ -44,6 +44,8 @@ type Options struct {
 	Auth string
 	// Settings are set in postgresql.conf, for instance "max_connections": "20".
 	Settings map[string]string
+	// Files are put beside the data, for settings that name them: "ssl_cert_file": "../server.crt".
+	Files map[string]string
 	// Own: the test stops or restarts the server, or wants it for itself.
 	Own bool
 	// connections is max_connections of a server of one's own.
@@ -135,7 +137,7 @@ func (s *Server) Schema(t testing.TB) string {
 
 // launch starts a server; the caller ends it, also after an error.
 func launch(o Options) (*Server, error) {
-	if text := os.Getenv(Variable); text != "" && !o.Own && o.Auth == "" && len(o.Settings) == 0 {
+	if text := os.Getenv(Variable); text != "" && !o.Own && o.Auth == "" && len(o.Settings)+len(o.Files) == 0 {
 		admin, err := url.Parse(text)
 		if err != nil || admin.Host == "" || admin.User == nil {
 			return nil, fmt.Errorf("%s is not a URI such as postgres://user:password@host:port/database", Variable)
@@ -212,10 +214,18 @@ func (p *process) initialize(initdb, password string, o Options) error {
 	if err := os.WriteFile(secret, []byte(password), 0o600); err != nil {
 		return err
 	}
+	names := []string{p.folder, secret}
+	for name, text := range o.Files {
+		path := filepath.Join(p.folder, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			return err
+		}
+		names = append(names, path)
+	}
 	command := exec.Command(initdb, "--pgdata", p.data(), "--username", "postgres", "--pwfile", secret,
 		"--auth", "scram-sha-256", "--encoding", "UTF8", "--no-locale", "--no-sync", "--no-instructions")
 	command.Dir = p.folder
-	if err := unprivileged(command, p.folder, secret); err != nil {
+	if err := unprivileged(command, names...); err != nil {
 		return err
 	}
 	if out, err := command.CombinedOutput(); err != nil {
@@ -224,7 +234,11 @@ func (p *process) initialize(initdb, password string, o Options) error {
 	if o.Auth == "" {
 		o.Auth = "scram-sha-256"
 	}
-	access := "host all postgres 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 " + o.Auth + "\n"
+	kind := "host"
+	if strings.Contains(o.Auth, "clientcert") {
+		kind = "hostssl"
+	}
+	access := "host all postgres 127.0.0.1/32 scram-sha-256\n" + kind + " all all 127.0.0.1/32 " + o.Auth + "\n"
 	if err := os.WriteFile(filepath.Join(p.data(), "pg_hba.conf"), []byte(access), 0o600); err != nil {
 		return err
 	}

@@ -102,7 +102,7 @@ func (db *DB) lacking(ctx context.Context, s *session) ([]string, error) {
 			return nil, err
 		}
 		for _, u := range unique {
-			if ix, ok := layout.UniqueIndex(u); ok && len(have) > 0 && !slices.Contains(have, unquote(ix.SQLName)) {
+			if ix, ok := layout.UniqueIndex(u); ok && len(have) > 0 && !slices.Contains(have, unquote(ix.SQLName)) && !db.unwanted(ix.Name) {
 				classes = append(classes, name)
 				break
 			}

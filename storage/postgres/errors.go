@@ -64,6 +64,9 @@ func wrap(op, class string, err error) error {
 			Message: "The database cannot store the value of " + unstorable.Field + ": it has no character U+0000 and no date before the year -4713."}
 	case errors.As(err, &unsupported), errors.As(err, &asked):
 		wrapped.Kind = storage.Unsupported
+	case codeOf(err) == "57014": // statement_timeout: a context that ended is above
+		wrapped.Kind = storage.Unavailable
+		wrapped.Err = &parse.Error{Code: parse.Timeout, Message: "The database did not finish the request in time.", Err: err}
 	case errors.As(err, &server):
 		if kind, ok := meanings[server.Code]; ok {
 			wrapped.Kind = kind
@@ -124,6 +127,9 @@ func broken(err error) bool {
 	return errors.As(err, &connect) || errors.As(err, &network) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) ||
 		pgconn.SafeToRetry(err) || strings.Contains(err.Error(), "conn closed")
 }
+
+// readOnly tells whether a write met a server that takes none: a primary that became a replica, to which nothing was written.
+func readOnly(err error) bool { return codeOf(err) == "25006" }
 
 // unsent tells whether the connection was gone before anything was sent.
 func unsent(err error) bool { return codeOf(err) == "" && pgconn.SafeToRetry(err) }

@@ -246,32 +246,6 @@ func TestChoosesBeforeItLimits(t *testing.T) {
 	}
 }
 
-func TestConfigure(t *testing.T) {
-	for _, tt := range []struct {
-		options string
-		max     int32
-		name    string
-		tls     bool
-	}{
-		{"", 7, "parley", true}, {"?sslmode=disable", 7, "parley", false}, {"?max=20&min=2&ssl=false&sslmode=disable&keepAlive=true", 20, "parley", false},
-		{"?poolSize=3&sslmode=disable&application_name=a&idleTimeoutMillis=1000&connectionTimeoutMillis=1500", 3, "a", false}, {"?ssl=true", 7, "parley", true}, {"?pool_max_conns=5&max=20", 5, "parley", true},
-	} {
-		config, err := configure(Config{URI: "postgres://u:p@127.0.0.1:1/d" + tt.options, MaxConns: 7})
-		if err != nil {
-			t.Errorf("configure(%s) = %v", tt.options, err)
-			continue
-		}
-		if got := config.ConnConfig.RuntimeParams["application_name"]; config.MaxConns != tt.max || got != tt.name || (config.ConnConfig.TLSConfig != nil) != tt.tls {
-			t.Errorf("configure(%s) = %d connections of %s, TLS %v, want %+v", tt.options, config.MaxConns, got, config.ConnConfig.TLSConfig != nil, tt)
-		}
-	}
-	for _, uri := range []string{"", "mysql://u:hidden@h/d", "postgres://u:hidden@h:port/d", "postgres://u:hidden@h/d?sslmode=hidden", "postgres://u:%zzhidden@h/d"} {
-		if _, err := Open(t.Context(), Config{URI: uri}); !errors.Is(err, storage.Unsupported) || strings.Contains(err.Error(), "hidden") {
-			t.Errorf("Open(%s) = %v, want Unsupported without the password", uri, err)
-		}
-	}
-}
-
 func TestMeanings(t *testing.T) {
 	for code, want := range map[string]storage.Kind{
 		"08006": storage.Unavailable, "28P01": storage.Unavailable, "53300": storage.Unavailable, "57P01": storage.Unavailable, "57014": storage.Unavailable, "25006": storage.Unavailable,

@@ -6,10 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
-	"runtime"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,8 +30,25 @@ type Config struct {
 	// Login, if set, replaces user and password of the URI by a login that rotates; Rotation are its options.
 	Login    *credential.Presenter[presenter.Login]
 	Rotation presenter.Options
-	// MaxConns is how many connections there are at most, unless the URI says; 0 stands for four for each core, at least 10.
+	// MaxConns is how many connections there are at most; 0 stands for what the URI says, or four for each core, at least 10.
 	MaxConns int
+	// MinConns are kept open even when nobody needs them.
+	MinConns int
+	// IdleTime and LifeTime are after what time a connection is closed that is not used, or at all; 0 stands for what the URI says, or
+	// half an hour and an hour.
+	IdleTime, LifeTime time.Duration
+	// ConnectTimeout is how long making a connection may take; 0 stands for what the URI says, or 2 minutes.
+	ConnectTimeout time.Duration
+	// StatementTimeout ends a statement that takes longer; 0 for none.
+	StatementTimeout time.Duration
+	// Settings are parameters of the server for each connection, as lock_timeout or application_name.
+	Settings map[string]string
+	// TLS of the connections.
+	TLS TLS
+	// SlowQuery is how long a statement may take before the log tells of it; 0 for never.
+	SlowQuery time.Duration
+	// NoIndex are names of indexes of system classes that are not made; of [AuthDataIndexes], those of all providers.
+	NoIndex []string
 	// AcquireTimeout is how long to wait for a connection; 0 stands for 10 seconds.
 	AcquireTimeout time.Duration
 	// NoListen leaves [DB.Watch] without a connection, for a pooler between here and the server that does not carry LISTEN.
@@ -127,9 +140,6 @@ func dial(ctx context.Context, config *pgx.ConnConfig, login *credential.Present
 }
 
 func withDefaults(cfg Config) Config {
-	if cfg.MaxConns <= 0 {
-		cfg.MaxConns = max(10, 4*runtime.GOMAXPROCS(0))
-	}
 	if cfg.AcquireTimeout <= 0 {
 		cfg.AcquireTimeout = 10 * time.Second
 	}
@@ -140,67 +150,6 @@ func withDefaults(cfg Config) Config {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	return cfg
-}
-
-// options are what Parse Server calls options of a connection otherwise than pgx; "" for one that has no meaning here.
-var options = map[string]string{
-	"max": "pool_max_conns", "poolSize": "pool_max_conns", "min": "pool_min_conns", "idleTimeoutMillis": "pool_max_conn_idle_time",
-	"connectionTimeoutMillis": "connect_timeout", "ssl": "sslmode", "keepAlive": "", "binary": "", "query_timeout": "", "fallback_application_name": "application_name",
-}
-
-// configure returns the configuration of the pool. Its errors do not hold the URI, in which a password may stand.
-func configure(cfg Config) (*pgxpool.Config, error) {
-	uri, err := url.Parse(cfg.URI)
-	if err != nil || uri.Scheme != "postgres" && uri.Scheme != "postgresql" {
-		return nil, errors.New("the URI of the database does not begin with postgres:// or cannot be read")
-	}
-	values := uri.Query()
-	for theirs, ours := range options {
-		if !values.Has(theirs) {
-			continue
-		}
-		value := translate(theirs, values.Get(theirs))
-		values.Del(theirs)
-		if ours != "" && value != "" && !values.Has(ours) {
-			values.Set(ours, value)
-		}
-	}
-	if !values.Has("pool_max_conns") {
-		values.Set("pool_max_conns", strconv.Itoa(cfg.MaxConns))
-	}
-	if !values.Has("application_name") {
-		values.Set("application_name", "parley")
-	}
-	uri.RawQuery = values.Encode()
-	config, err := pgxpool.ParseConfig(uri.String())
-	if err != nil {
-		return nil, errors.New("the URI of the database has options that PostgreSQL clients do not understand")
-	}
-	// A context that ends cancels the statement and keeps the connection.
-	config.ConnConfig.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
-		return &pgconn.CancelRequestContextWatcherHandler{Conn: conn, DeadlineDelay: 5 * time.Second}
-	}
-	return config, nil
-}
-
-// translate returns the value of an option of Parse Server as pgx writes it, "" for one that it has by itself.
-func translate(name, value string) string {
-	switch name {
-	case "ssl":
-		if strings.EqualFold(value, "true") || value == "1" {
-			return "require"
-		}
-		return ""
-	case "idleTimeoutMillis":
-		return value + "ms"
-	case "connectionTimeoutMillis":
-		n, err := strconv.Atoi(value)
-		if err != nil || n <= 0 {
-			return ""
-		}
-		return strconv.Itoa((n + 999) / 1000)
-	}
-	return value
 }
 
 // oldest is the least version of PostgreSQL, as server_version_num.

@@ -53,7 +53,7 @@ func (db *DB) outside(ctx context.Context, fn func(ctx context.Context, s *sessi
 	}
 	defer conn.Release()
 	err = fn(ctx, &session{conn: conn.Conn()})
-	if err != nil && ctx.Err() == nil && broken(err) {
+	if err != nil && ctx.Err() == nil && (broken(err) || readOnly(err)) {
 		db.pool.Reset() // whatever ended this connection has likely ended the others: the next try meets none of them
 	}
 	if stale(err) {
@@ -76,7 +76,7 @@ func (db *DB) reading(ctx context.Context, fn func(ctx context.Context, s *sessi
 func (db *DB) writing(ctx context.Context, fn func(ctx context.Context, s *session) error) error {
 	for try := 1; ; try++ {
 		err := db.outside(ctx, fn)
-		if err == nil || ctx.Err() != nil || !(again(err) && try < tries || (unsent(err) || stale(err)) && try < 3) {
+		if err == nil || ctx.Err() != nil || !(again(err) && try < tries || (unsent(err) || stale(err) || readOnly(err)) && try < 3) {
 			return err
 		}
 	}

@@ -16,9 +16,20 @@ import (
 // tablesLock is the number of the advisory lock of those who change tables: "parley" in ASCII.
 const tablesLock = 0x7061726c6579
 
-// lockTables waits until no other node changes tables, until the end of the transaction.
+// AuthDataIndexes names all indexes on the ids that authentication providers give, for Config.NoIndex.
+const AuthDataIndexes = "authData"
+
+// unwanted tells whether an index of a system class is not to be made.
+func (db *DB) unwanted(index string) bool {
+	if strings.HasPrefix(index, "_User_unique_authData_") {
+		index = AuthDataIndexes
+	}
+	return slices.Contains(db.cfg.NoIndex, index)
+}
+
+// lockTables waits until no other node changes tables, until the end of the transaction. To make an index may take as long as it takes.
 func (db *DB) lockTables(ctx context.Context, s *session) error {
-	return s.script(ctx, "SET LOCAL lock_timeout = "+strconv.FormatInt(db.cfg.LockTimeout.Milliseconds(), 10)+
+	return s.script(ctx, "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = "+strconv.FormatInt(db.cfg.LockTimeout.Milliseconds(), 10)+
 		"; SELECT pg_advisory_xact_lock("+strconv.FormatInt(tablesLock, 10)+")")
 }
 
@@ -106,6 +117,9 @@ func (db *DB) ensureIndexes(ctx context.Context, s *session, layout *sqlgen.Layo
 		}
 		if schema.IsJoin(layout.Class.Name) && !ix.Unique {
 			continue // the primary key begins with the column
+		}
+		if db.unwanted(ix.Name) {
+			continue
 		}
 		err := db.makeIndex(ctx, s, ix, ci[ix.Name] && !isNew)
 		if err != nil {
@@ -197,6 +211,9 @@ func appendProviders(list []string, class string, fields *parse.Map) []string {
 // ensureProviders makes the ids of authentication providers unique, before the first user of one is stored. That an index is there
 // is remembered, unless it is part of a transaction that may fail in the end.
 func (db *DB) ensureProviders(ctx context.Context, s *session, layout *sqlgen.Layout, providers []string) error {
+	if db.unwanted(AuthDataIndexes) {
+		return nil
+	}
 	for _, provider := range providers {
 		if _, known := db.providers.Load(provider); known {
 			continue

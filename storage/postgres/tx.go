@@ -29,6 +29,9 @@ func (db *DB) Transact(ctx context.Context, fn func(ctx context.Context, tx stor
 		}
 	}()
 	if err := fn(ctx, &tx{db: db, session: s}); err != nil {
+		if readOnly(err) || broken(err) && ctx.Err() == nil {
+			db.pool.Reset() // the next try meets none of the connections to a server that was replaced
+		}
 		return err
 	}
 	if err := s.commit(ctx); err != nil {

@@ -12,6 +12,7 @@ package postgres
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -27,7 +28,12 @@ type Login struct {
 	Password credential.Secret
 	// URI replaces host, port, database, user, password and the TLS settings.
 	URI credential.Secret
+	// adjust changes the configuration of a connection after the login was put into it; may be nil.
+	adjust func(*pgx.ConnConfig) error
 }
+
+// String never shows a secret.
+func (l Login) String() string { return fmt.Sprintf("{%s %v %v}", l.User, l.Password, l.URI) }
 
 // Presenter makes a presenter of logins. The credential is one of these:
 //
@@ -37,6 +43,16 @@ type Login struct {
 //	any other single value: the password
 func Presenter(c *credential.Credential) (*credential.Presenter[Login], error) {
 	return credential.NewPresenter(c, func(m credential.Material) (Login, error) { return decode(m.Value, m.Fields) })
+}
+
+// Adjusted is [Presenter] for logins after which the configuration of a connection is adjusted: where a URI replaces the TLS settings,
+// for instance, but not the certificates that are trusted.
+func Adjusted(c *credential.Credential, adjust func(*pgx.ConnConfig) error) (*credential.Presenter[Login], error) {
+	return credential.NewPresenter(c, func(m credential.Material) (Login, error) {
+		login, err := decode(m.Value, m.Fields)
+		login.adjust = adjust
+		return login, err
+	})
 }
 
 // Check is for Config.Check: it refuses what is no login, half of a pair for instance,
@@ -90,11 +106,17 @@ func (l Login) apply(config *pgx.ConnConfig) error {
 		config.Host, config.Port, config.Database = from.Host, from.Port, from.Database
 		config.User, config.Password = from.User, from.Password
 		config.TLSConfig, config.Fallbacks = from.TLSConfig, from.Fallbacks
-		return nil
+		if from.ValidateConnect != nil { // it asks for one of its hosts
+			config.ValidateConnect = from.ValidateConnect
+		}
+	} else {
+		if l.User != "" {
+			config.User = l.User
+		}
+		config.Password = string(l.Password.Reveal())
 	}
-	if l.User != "" {
-		config.User = l.User
+	if l.adjust != nil {
+		return l.adjust(config)
 	}
-	config.Password = string(l.Password.Reveal())
 	return nil
 }
