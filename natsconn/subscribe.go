@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/nats-io/nats.go"
 )
@@ -21,6 +22,7 @@ type Subscription struct {
 	// These are guarded by Conn.interests.
 	private string // the queue group that makes hand-overs of a plain one exact
 	plain   bool   // the server refuses that group
+	refused atomic.Bool
 	on      map[*link]*nats.Subscription
 
 	mu       sync.Mutex
@@ -45,7 +47,17 @@ type arrival struct {
 // The error wraps nats.ErrPermissionViolation or nats.ErrMaxSubscriptionsExceeded when
 // the server does not.
 func (c *Conn) Subscribe(subject string, handler func(*nats.Msg)) (*Subscription, error) {
-	return c.subscribe(subject, "", handler)
+	return c.subscribe(subject, "", "", handler)
+}
+
+// SubscribeAs is Subscribe with a name for the queue group of its own, for two Conns of
+// which one takes over from the other: while both are subscribed under one name each message
+// comes to one of them. No one else may use the name.
+func (c *Conn) SubscribeAs(subject, private string, handler func(*nats.Msg)) (*Subscription, error) {
+	if private == "" {
+		return nil, nats.ErrBadQueueName
+	}
+	return c.subscribe(subject, "", private, handler)
 }
 
 // QueueSubscribe is Subscribe as a member of a queue group.
@@ -53,12 +65,12 @@ func (c *Conn) QueueSubscribe(subject, queue string, handler func(*nats.Msg)) (*
 	if queue == "" {
 		return nil, nats.ErrBadQueueName
 	}
-	return c.subscribe(subject, queue, handler)
+	return c.subscribe(subject, queue, "", handler)
 }
 
-func (c *Conn) subscribe(subject, queue string, handler func(*nats.Msg)) (*Subscription, error) {
+func (c *Conn) subscribe(subject, queue, private string, handler func(*nats.Msg)) (*Subscription, error) {
 	s := &Subscription{
-		c: c, subject: subject, queue: queue, handler: handler, on: make(map[*link]*nats.Subscription),
+		c: c, subject: subject, queue: queue, private: private, handler: handler, on: make(map[*link]*nats.Subscription),
 		maxCount: nats.DefaultSubPendingMsgsLimit, maxBytes: nats.DefaultSubPendingBytesLimit,
 	}
 	c.interests.Lock()
@@ -69,7 +81,7 @@ func (c *Conn) subscribe(subject, queue string, handler func(*nats.Msg)) (*Subsc
 	if closed || c.ctx.Err() != nil {
 		return nil, nats.ErrConnectionClosed
 	}
-	if queue == "" {
+	if queue == "" && private == "" {
 		c.number++
 		s.private = fmt.Sprintf("%s.%s.%d", c.cfg.QueuePrefix, c.id, c.number)
 		s.plain = c.cfg.InPlace || c.cfg.Credential == nil // there are no hand-overs
@@ -173,21 +185,28 @@ func (c *Conn) review() {
 	l.mu.Lock()
 	none := len(l.violations) == 0
 	l.mu.Unlock()
-	if none || !l.nc.IsConnected() {
+	if !l.nc.IsConnected() {
 		return
 	}
 	for _, what := range c.others(l) {
 		c.warn("the NATS login may not subscribe", "subject", what)
 	}
 	for s := range c.subs {
-		if s.on[l] == nil || !l.refuses(s) {
+		if s.on[l] == nil {
+			continue
+		}
+		refused := !none && l.refuses(s)
+		s.refused.Store(refused)
+		if !refused {
 			continue
 		}
 		if s.queue != "" || s.plain {
 			c.warn("the NATS login may not subscribe", "subject", s.subject)
 			continue
 		}
-		if err := s.without(l); err != nil {
+		err := s.without(l)
+		s.refused.Store(err != nil)
+		if err != nil {
 			c.warn("the NATS login may not subscribe", "subject", s.subject)
 		}
 	}
@@ -362,6 +381,10 @@ func (s *Subscription) stop() {
 		s.settled = nil
 	}
 }
+
+// Refused reports whether the server has refused the subscription since it was made, for
+// the permissions of a login that came later.
+func (s *Subscription) Refused() bool { return s.refused.Load() }
 
 // Subject returns the subject as it was given.
 func (s *Subscription) Subject() string { return s.subject }
