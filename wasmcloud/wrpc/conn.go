@@ -78,6 +78,9 @@ type Options struct {
 	MaxQueued int
 	// MaxChunk bounds the bytes sent in one message. The server's max_payload if zero or larger.
 	MaxChunk int
+	// Around, if set, is called in the place of each handler of a served function, and calls it: for traces and numbers.
+	// What it returns is the result. The context that it hands on should be one of its own.
+	Around func(ctx context.Context, f Function, header nats.Header, handle func(context.Context) ([]byte, error)) ([]byte, error)
 	// Log hears of failed handlers and of calls that cannot be answered. slog.Default if nil.
 	Log *slog.Logger
 }

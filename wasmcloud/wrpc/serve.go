@@ -65,7 +65,11 @@ func Serve[P any](c *Conn, e Export[P]) (*Served, error) {
 		if d.Err() != nil {
 			return nil, d.Err()
 		}
-		return func(ctx context.Context) ([]byte, error) { return e.Handle(ctx, header, p) }, nil
+		handle := func(ctx context.Context) ([]byte, error) { return e.Handle(ctx, header, p) }
+		if c.o.Around == nil {
+			return handle, nil
+		}
+		return func(ctx context.Context) ([]byte, error) { return c.o.Around(ctx, e.Function, header, handle) }, nil
 	}
 	s := &Served{
 		conn: c, name: e.Name, log: c.log.With("function", e.Name), prepare: prepare,

@@ -473,3 +473,26 @@ func TestHandlersAreBounded(t *testing.T) {
 		t.Errorf("%d calls were handled, at most %d at once, want 300 and 3", all.Load(), most.Load())
 	}
 }
+
+// TestAround: it is called in the place of the handler, with the function and the headers, and decides on the result.
+func TestAround(t *testing.T) {
+	s := run(t, server.Options{})
+	nc := dial(t, s)
+	type key struct{}
+	var told wrpc.Function
+	var source string
+	c := open(t, nc, wrpc.Options{Around: func(ctx context.Context, f wrpc.Function, h nats.Header, handle func(context.Context) ([]byte, error)) ([]byte, error) {
+		told, source = f, h.Get(wrpc.HeaderSource)
+		return handle(context.WithValue(ctx, key{}, "seen"))
+	}})
+	serve(t, c, nc, 1, func(ctx context.Context, h nats.Header, m wrpc.BrokerMessage) ([]byte, error) {
+		if ctx.Value(key{}) != "seen" {
+			t.Error("the handler has another context")
+		}
+		return echo(ctx, h, m)
+	})
+	_, err := open(t, dial(t, s), wrpc.Options{}).Invoke(t.Context(), publish, nats.Header{wrpc.HeaderSource: {"echo"}}, wrpc.AppendMessage(nil, hello))
+	if err != nil || told != publish || source != "echo" {
+		t.Errorf("Around was told of %v by %q (%v), want %v by echo", told, source, err, publish)
+	}
+}
