@@ -159,16 +159,21 @@ func launch(o Options) (*Server, error) {
 		return s, fmt.Errorf("no database was made: %w", err)
 	}
 	s.admin.User = url.UserPassword("postgres", password)
+	return s, s.anywhere()
+}
+
+// anywhere starts the server at a free port.
+func (s *Server) anywhere() (err error) {
 	for try := 1; ; try++ {
-		if p.port, err = freePort(); err != nil {
-			return s, err
+		if s.own.port, err = freePort(); err != nil {
+			return err
 		}
-		s.admin.Host = fmt.Sprintf("127.0.0.1:%d", p.port)
+		s.admin.Host = fmt.Sprintf("127.0.0.1:%d", s.own.port)
 		if err = s.start(); err == nil {
-			return s, nil
+			return nil
 		}
 		if try == 3 { // the port may have been taken meanwhile
-			return s, fmt.Errorf("PostgreSQL did not start: %w", err)
+			return fmt.Errorf("PostgreSQL did not start: %w", err)
 		}
 	}
 }
@@ -238,7 +243,7 @@ func (p *process) initialize(initdb, password string, o Options) error {
 	if strings.Contains(o.Auth, "clientcert") {
 		kind = "hostssl"
 	}
-	access := "host all postgres 127.0.0.1/32 scram-sha-256\n" + kind + " all all 127.0.0.1/32 " + o.Auth + "\n"
+	access := "host replication postgres 127.0.0.1/32 scram-sha-256\nhost all postgres 127.0.0.1/32 scram-sha-256\n" + kind + " all all 127.0.0.1/32 " + o.Auth + "\n"
 	if err := os.WriteFile(filepath.Join(p.data(), "pg_hba.conf"), []byte(access), 0o600); err != nil {
 		return err
 	}

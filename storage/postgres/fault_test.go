@@ -313,3 +313,47 @@ func TestCloseEndsAll(t *testing.T) {
 	}
 	goleak.VerifyNone(t, ignore)
 }
+
+// TestFailover: of two hosts in the URI one takes writes; when it is gone and the other takes its place, the database is found there, and what
+// was acknowledged is there, too. A primary that became read-only refuses writes, and the next try goes elsewhere.
+func TestFailover(t *testing.T) {
+	first := pgtest.Start(t, pgtest.Options{Own: true, Settings: map[string]string{"synchronous_standby_names": "*", "synchronous_commit": "local"}})
+	second := first.Replica(t)
+	first.Exec(t, "ALTER SYSTEM SET synchronous_commit = 'remote_apply'", "SELECT pg_reload_conf()")
+	user, password := first.Admin()
+	uri := fmt.Sprintf("postgres://%s:%s@%s,%s/postgres?sslmode=disable", user, password, second.Addr(), first.Addr())
+	db := open(t, Config{URI: uri, AcquireTimeout: 5 * time.Second})
+	class := save(t, db, thing())
+	ctx := context.Background()
+	if err := db.Create(ctx, class, object("Thing", "x")); err != nil {
+		t.Fatalf("Create with a replica first = %v", err)
+	}
+	first.Stop(t)
+	second.Exec(t, "SELECT pg_promote()")
+	create := func(id string) {
+		t.Helper()
+		deadline := time.Now().Add(patience)
+		for {
+			err := db.Create(ctx, class, object("Thing", id))
+			if err == nil || errors.Is(err, storage.Duplicate) {
+				return
+			}
+			if !errors.Is(err, storage.Unavailable) || time.Now().After(deadline) {
+				t.Fatalf("Create(%s) = %v, want Unavailable until there is a primary", id, err)
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+	second.Exec(t, "ALTER SYSTEM SET synchronous_standby_names = ''", "SELECT pg_reload_conf()")
+	create("y")
+	if got := ids(t, db, class, &query.Find{Limit: -1}); len(got) != 2 {
+		t.Errorf("the objects after the failover = %v, want x and y", got)
+	}
+	// Connections that are open take no writes any more, new ones do.
+	second.Exec(t, "ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()")
+	for err := error(nil); !errors.Is(err, storage.Unavailable); {
+		_, err = db.Update(ctx, class, byID("x"), parse.NewMap("n", 1.0), 1)
+	}
+	second.Exec(t, "ALTER SYSTEM RESET default_transaction_read_only", "SELECT pg_reload_conf()")
+	create("z")
+}
