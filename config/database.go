@@ -27,7 +27,8 @@ type database struct {
 	uri   string             // of PostgreSQL, "" for none
 	login *credential.Config // of PostgreSQL; nil for what the URI says
 	// options are what databaseOptions say of PostgreSQL.
-	options postgres.Config
+	options  postgres.Config
+	replicas []replica
 }
 
 const memoryStore = "memory:"
@@ -40,6 +41,9 @@ func (v *Values) database(registry credential.Registry) (database, error) {
 	d, err := v.place(registry)
 	if err != nil {
 		return d, Problem{"databaseURI", err.Error()}
+	}
+	if d.replicas, err = v.replicas(registry); err != nil {
+		return d, err
 	}
 	texts := v.Secret("databaseCredentials")
 	switch {
@@ -165,17 +169,16 @@ func (b *Built) postgres(ctx context.Context, log *slog.Logger) (postgres.Config
 	d := b.database
 	cfg := d.options
 	cfg.URI, cfg.Logger = d.uri, log
-	if d.login == nil {
-		return cfg, nil
+	if d.login != nil {
+		c, err := b.present(ctx, *d.login, log)
+		if err != nil {
+			return cfg, err
+		}
+		if cfg.Login, err = presenter.Adjusted(c, cfg.TLS.Apply); err != nil {
+			return cfg, Problem{d.login.Name, err.Error()}
+		}
 	}
-	c, err := b.present(ctx, *d.login, log)
-	if err != nil {
-		return cfg, err
-	}
-	if cfg.Login, err = presenter.Adjusted(c, cfg.TLS.Apply); err != nil {
-		return cfg, Problem{d.login.Name, err.Error()}
-	}
-	return cfg, nil
+	return cfg, b.presentTo(ctx, &cfg, log)
 }
 
 // StorePath returns the path of the SQLite file that the options name, for the commands that work on the file.

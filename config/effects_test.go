@@ -156,6 +156,10 @@ var effects = map[string]struct {
 	"databaseOptions.createIndexUserPasswordResetToken":      {text: `false`, with: map[string]string{"databaseURI": "postgres://parley@127.0.0.1/parley"}},
 	"databaseOptions.createIndexUserUsername":                {text: `false`, with: map[string]string{"databaseURI": "postgres://parley@127.0.0.1/parley"}},
 	"databaseOptions.createIndexUserUsernameCaseInsensitive": {text: `false`, with: map[string]string{"databaseURI": "postgres://parley@127.0.0.1/parley"}},
+	"databaseReplicaURI":                                     {text: `["postgres://parley@127.0.0.2/parley","env:REPLICA"]`, with: map[string]string{"databaseURI": "postgres://parley@127.0.0.1/parley"}},
+	"databaseReplicaCredentials":                             {text: "a password", with: map[string]string{"databaseURI": "postgres://parley@127.0.0.1/parley", "databaseReplicaURI": "postgres://parley@127.0.0.2/parley"}},
+	"databaseOptions.readPreference":                         {text: "nearest", with: map[string]string{"databaseURI": "postgres://parley@127.0.0.1/parley"}},
+	"databaseOptions.maxStalenessSeconds":                    {text: "7", with: map[string]string{"databaseURI": "postgres://parley@127.0.0.1/parley"}},
 	"databaseOptions.schemaCacheTtl":                         {text: "7"},
 }
 
@@ -270,6 +274,10 @@ func TestBuildNamesEveryProblem(t *testing.T) {
 		{"databaseURI", "postgres://u:secret@h:port/db", "databaseURI: is not understood; write postgres://USER:PASSWORD@HOST:PORT/DATABASE"},
 		{"databaseCredentials", "secret", "databaseCredentials: is the login for a databaseURI that begins with postgres://"},
 		{"databaseURI", "sqlite://", "databaseURI: names no file"},
+		{"databaseReplicaURI", "postgres://u:secret@h/d", "databaseReplicaURI: is for a databaseURI that begins with postgres://"},
+		{"databaseReplicaURI", "mysql://u:secret@h/d", "databaseReplicaURI: "},
+		{"databaseReplicaCredentials", "x", "databaseReplicaCredentials: is the login for databaseReplicaURI"},
+		{"databaseOptions.readPreference", "elsewhere", "databaseOptions.readPreference: must be one of PRIMARY, "},
 		{"databaseOptions.max", "-1", "databaseOptions.max: must not be negative"},
 		{"databaseOptions.ssl", "5", "databaseOptions.ssl: must be true, false, or an object"},
 		{"databaseOptions.ssl", `{"ca":5}`, "databaseOptions.ssl.ca: must be a text in PEM or the name of a file"},

@@ -90,6 +90,8 @@ var ownOptions = []Option{
 	{Name: "reloadConfig", Env: "PARLEY_RELOAD_CONFIG", Kind: Bool, Default: "true", Doc: "Read the configuration file again when it changes; SIGHUP has it read again in any case"},
 	{Name: "auditKeys", Env: "PARLEY_AUDIT_KEYS", Kind: String, Default: "refused", Doc: "Which presented keys the log tells of, with the version, the address and the route: refused (one record a minute for each key, reason and address), all, or none"},
 	{Name: "databaseCredentials", Env: "PARLEY_DATABASE_CREDENTIALS", Kind: Secret, Doc: "Login for a databaseURI that begins with postgres://: the password, or with format=json a document with user and password"},
+	{Name: "databaseReplicaURI", Env: "PARLEY_DATABASE_REPLICA_URI", Kind: Secret, For: PostgreSQL, Doc: "Replicas of the database that reads may go to, each a postgres://… or a reference to one; several as a list (JSON)"},
+	{Name: "databaseReplicaCredentials", Env: "PARLEY_DATABASE_REPLICA_CREDENTIALS", Kind: Secret, For: PostgreSQL, Doc: "Login for the replicas, as databaseCredentials, which are used by default"},
 	{Name: "keyRotateEvery", Env: "PARLEY_KEY_ROTATE_EVERY", Kind: Int, Doc: "Days after which a key should have been rotated: told by the log, the metrics, parley keys status and /security, never enforced; 30 for the privileged keys and 90 for the client keys by default, 0 for never"},
 	{Name: "keyOverlap", Env: "PARLEY_KEY_OVERLAP", Kind: Int, Doc: "Seconds that a replaced master, maintenance or read-only key is still accepted; 600 by default, 0 for none"},
 }

@@ -1,10 +1,19 @@
 package config
 
 import (
+	"context"
+	"encoding/json"
+	"log/slog"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
+	"github.com/parley-backend/parley/credential"
+	presenter "github.com/parley-backend/parley/credential/presenter/postgres"
+	"github.com/parley-backend/parley/query"
 	"github.com/parley-backend/parley/storage/postgres"
 )
 
@@ -16,6 +25,7 @@ func (b *builder) postgres() postgres.Config {
 		IdleTime: b.milliseconds("maxIdleTimeMS", "idleTimeoutMillis"), LifeTime: 1000 * b.milliseconds("maxLifetimeSeconds"),
 		ConnectTimeout: b.milliseconds("connectTimeoutMS", "connectionTimeoutMillis"), AcquireTimeout: b.milliseconds("waitQueueTimeoutMS"),
 		StatementTimeout: b.milliseconds("maxTimeMS", "statement_timeout", "query_timeout"),
+		MaxStaleness:     1000 * b.milliseconds("maxStalenessSeconds"),
 		SlowQuery:        b.milliseconds("slowQueryMS"),
 		NoListen:         !v.Bool("databaseOptions.enableSchemaHooks"),
 		Settings:         map[string]string{}, TLS: b.databaseTLS(), NoIndex: b.noIndex(),
@@ -27,6 +37,9 @@ func (b *builder) postgres() postgres.Config {
 		if n := b.amount(name); n > 0 {
 			cfg.Settings[name] = strconv.Itoa(n)
 		}
+	}
+	if cfg.ReadPreference = strings.ToUpper(v.String("databaseOptions.readPreference")); cfg.ReadPreference != "" && !slices.Contains(query.ReadPreferences, cfg.ReadPreference) {
+		b.problem("databaseOptions.readPreference", "must be one of %s", strings.Join(query.ReadPreferences, ", "))
 	}
 	if name := b.first("appName", "application_name"); name != "" {
 		cfg.Settings["application_name"] = v.String(name)
@@ -147,4 +160,79 @@ func (b *builder) sslObject(t *postgres.TLS, ssl map[string]any) {
 			}
 		}
 	}
+}
+
+// replica is one of databaseReplicaURI.
+type replica struct {
+	uri   string
+	login *credential.Config // nil for that of the database, or what the URI says
+}
+
+// replicas reads databaseReplicaURI and databaseReplicaCredentials.
+func (v *Values) replicas(registry credential.Registry) ([]replica, error) {
+	texts := v.Secret("databaseReplicaURI")
+	if len(texts) == 1 && strings.HasPrefix(texts[0], "[") {
+		var list []string
+		if json.Unmarshal([]byte(texts[0]), &list) != nil {
+			return nil, Problem{"databaseReplicaURI", "must be a URI, or a JSON array of them"}
+		}
+		texts = list
+	}
+	var own *credential.Config
+	if logins := v.Secret("databaseReplicaCredentials"); len(logins) > 0 {
+		var err error
+		if own, err = databaseLogin("databaseReplicaCredentials", registry, logins); err != nil {
+			return nil, Problem{"databaseReplicaCredentials", err.Error()}
+		}
+		if len(texts) == 0 {
+			return nil, Problem{"databaseReplicaCredentials", "is the login for databaseReplicaURI, which names none"}
+		}
+	}
+	var all []replica
+	for i, text := range texts {
+		if credential.IsReference(text, uriSchemes...) {
+			name := "databaseReplicaURI"
+			if i > 0 {
+				name += "-" + strconv.Itoa(i+1)
+			}
+			login, err := databaseLogin(name, registry, []string{text})
+			if err != nil {
+				return nil, Problem{"databaseReplicaURI", err.Error()}
+			}
+			all = append(all, replica{uri: "postgres:///", login: login})
+			continue
+		}
+		scheme, _, _ := strings.Cut(text, ":")
+		if _, err := pgx.ParseConfig(text); err != nil || scheme != "postgres" && scheme != "postgresql" {
+			return nil, Problem{"databaseReplicaURI", "is not understood; write postgres://USER:PASSWORD@HOST:PORT/DATABASE"}
+		}
+		all = append(all, replica{uri: text, login: own})
+	}
+	if len(all) > 0 && !v.wantsPostgres() {
+		return nil, Problem{"databaseReplicaURI", "is for a databaseURI that begins with postgres://"}
+	}
+	return all, nil
+}
+
+// presentTo begins to present the logins of the replicas. Those without a login of their own use that of the database, unless that is a whole URI.
+func (b *Built) presentTo(ctx context.Context, cfg *postgres.Config, log *slog.Logger) error {
+	begun := map[*credential.Config]*credential.Presenter[presenter.Login]{nil: cfg.Login}
+	if b.database.login != nil && b.database.login.Name == "databaseURI" {
+		begun[nil] = nil
+	}
+	for _, r := range b.database.replicas {
+		login, ok := begun[r.login]
+		if !ok {
+			c, err := b.present(ctx, *r.login, log)
+			if err != nil {
+				return err
+			}
+			if login, err = presenter.Adjusted(c, cfg.TLS.Apply); err != nil {
+				return Problem{r.login.Name, err.Error()}
+			}
+			begun[r.login] = login
+		}
+		cfg.Replicas = append(cfg.Replicas, postgres.Replica{URI: r.uri, Login: login})
+	}
+	return nil
 }

@@ -3,8 +3,8 @@ package config
 // mongoOptions are the members of databaseOptions that Parse Server hands to the MongoDB driver, and that PostgreSQL has no use for.
 var mongoOptions = []string{
 	"authMechanism", "authMechanismProperties", "authSource", "autoSelectFamily", "autoSelectFamilyAttemptTimeout", "compressors", "directConnection",
-	"forceServerObjectId", "heartbeatFrequencyMS", "loadBalanced", "localThresholdMS", "maxConnecting", "maxStalenessSeconds", "proxyHost",
-	"proxyPassword", "proxyPort", "proxyUsername", "readConcernLevel", "readPreference", "readPreferenceTags", "replicaSet", "retryReads",
+	"forceServerObjectId", "heartbeatFrequencyMS", "loadBalanced", "localThresholdMS", "maxConnecting", "proxyHost",
+	"proxyPassword", "proxyPort", "proxyUsername", "readConcernLevel", "readPreferenceTags", "replicaSet", "retryReads",
 	"retryWrites", "serverMonitoringMode", "serverSelectionTimeoutMS", "socketTimeoutMS", "srvMaxHosts", "srvServiceName",
 	"tlsCertificateKeyFilePassword", "zlibCompressionLevel",
 }
@@ -37,6 +37,8 @@ var postgresOptions = []Option{
 	{Name: "tlsAllowInvalidCertificates", Kind: Bool, Doc: "Encrypt, and trust any server"},
 	{Name: "tlsAllowInvalidHostnames", Kind: Bool, Doc: "Trust a certificate that is for another host"},
 	{Name: "tlsInsecure", Kind: Bool, Doc: "Another name of tlsAllowInvalidCertificates"},
+	{Name: "readPreference", Kind: String, Doc: "Where reads go that name no readPreference: PRIMARY (the default), PRIMARY_PREFERRED, SECONDARY, SECONDARY_PREFERRED or NEAREST; for databaseReplicaURI"},
+	{Name: "maxStalenessSeconds", Kind: Int, Doc: "Seconds that a replica may be behind before it is not read from; 30 by default"},
 	{Name: "slowQueryMS", Env: "SLOW_QUERY_MS", Kind: Int, Doc: "Milliseconds after which the log tells of a statement, without the values in it; 0 for never"},
 	{Name: "keepAlive", Env: "KEEP_ALIVE", Kind: Bool, Effect: Moot, Note: "connections are kept alive", Doc: "TCP keep-alive"},
 	{Name: "keepAliveInitialDelayMillis", Env: "KEEP_ALIVE_INITIAL_DELAY_MILLIS", Kind: Int, Effect: Moot, Note: "connections are kept alive", Doc: "TCP keep-alive"},

@@ -16,8 +16,8 @@ var findParams = []string{
 	"readPreference", "includeReadPreference", "subqueryReadPreference", "hint", "explain", "comment",
 }
 
-// readPreferences are the kinds of replicas that MongoDB knows.
-var readPreferences = []string{"PRIMARY", "PRIMARY_PREFERRED", "SECONDARY", "SECONDARY_PREFERRED", "NEAREST"}
+// ReadPreferences are the kinds of replicas that MongoDB knows.
+var ReadPreferences = []string{"PRIMARY", "PRIMARY_PREFERRED", "SECONDARY", "SECONDARY_PREFERRED", "NEAREST"}
 
 // ParamsFromQuery reads the query string of a GET: each value is the JSON it can be read as, or else the text itself.
 // A parameter that stands twice is an Array of texts. The result is what [ParseFind] and [ParsePipeline] take; a POST
@@ -68,7 +68,7 @@ func ParseFind(params *parse.Map, opts Options) (*Find, error) {
 		RedirectClassNameForKey: optionalText(params.Get("redirectClassNameForKey")),
 	}
 	for _, preference := range []string{f.ReadPreference, f.IncludeReadPreference, f.SubqueryReadPreference} {
-		if preference != "" && !slices.Contains(readPreferences, strings.ToUpper(preference)) {
+		if preference != "" && !slices.Contains(ReadPreferences, strings.ToUpper(preference)) {
 			return nil, invalidQuery("Not supported read preference.")
 		}
 	}

@@ -86,6 +86,19 @@ type Backuper interface {
 	Backup(ctx context.Context, file string) error
 }
 
+// Reader is what reads of a [Store].
+type Reader interface {
+	Find(ctx context.Context, class *schema.Class, q *query.Find) iter.Seq2[*parse.Object, error]
+	Count(ctx context.Context, class *schema.Class, where query.Node) (int64, error)
+}
+
+// Replicated is an Adapter that may have replicas.
+type Replicated interface {
+	// From returns where to read with a preference: PRIMARY, PRIMARY_PREFERRED, SECONDARY, SECONDARY_PREFERRED or NEAREST; "" is the default of
+	// the database. What it reads from a replica may be older than what was written. It fails only where the adapter does, too.
+	From(preference string) Reader
+}
+
 // Watcher is an Adapter that hears of classes that other processes change.
 type Watcher interface {
 	// Watch calls changed, one call at a time, after another process changed a class, and whenever it may have missed that, until

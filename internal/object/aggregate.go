@@ -47,7 +47,7 @@ func (o *Objects) aggregate(ctx context.Context, caller *auth.Caller, className 
 	if p.Explain {
 		return o.explainPipeline(ctx, class, &r.q)
 	}
-	objects := o.store.Find(ctx, class, &r.q)
+	objects := o.from(r.q.ReadPreference).Find(ctx, class, &r.q)
 	if caller.ReadOnly && class.Name == schema.SessionClass {
 		objects = withoutTokens(caller, objects)
 	}

@@ -189,7 +189,7 @@ func (r *reading) run(ctx context.Context, found *Found) error {
 		}
 		if complete && !narrowed {
 			found.Count = int64(len(found.Objects))
-		} else if found.Count, err = r.store.Count(ctx, r.class, where); err != nil {
+		} else if found.Count, err = r.from(r.q.ReadPreference).Count(ctx, r.class, where); err != nil {
 			return err
 		}
 	}
@@ -222,7 +222,7 @@ func (r *reading) fetch(ctx context.Context, where query.Node) ([]*parse.Object,
 	if q.Limit > 0 {
 		objects = make([]*parse.Object, 0, min(q.Limit, 128))
 	}
-	for object, err := range r.store.Find(ctx, r.class, &q) {
+	for object, err := range r.from(q.ReadPreference).Find(ctx, r.class, &q) {
 		if err != nil {
 			return nil, err
 		}
@@ -247,6 +247,14 @@ func (r *reading) explain(ctx context.Context) (any, error) {
 	q := r.q
 	q.Where = where
 	return explainer.Explain(ctx, r.class, &q)
+}
+
+// from returns where reads with a preference go. What a transaction reads it reads from itself.
+func (o *Objects) from(preference string) storage.Reader {
+	if replicated, ok := o.store.(storage.Replicated); ok && o.tx == nil {
+		return replicated.From(preference)
+	}
+	return o.store
 }
 
 // first returns one stored object that matches, nil for none.

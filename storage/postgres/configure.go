@@ -49,7 +49,7 @@ func configure(cfg Config) (*pgxpool.Config, error) {
 	if err != nil {
 		return nil, errors.New("the URI of the database has options that PostgreSQL clients do not understand")
 	}
-	if len(hosts(config)) > 1 && !values.Has("target_session_attrs") {
+	if !cfg.replica && len(hosts(config)) > 1 && !values.Has("target_session_attrs") {
 		// Of several hosts the one that takes writes is meant.
 		config.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	}

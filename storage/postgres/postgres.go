@@ -47,6 +47,14 @@ type Config struct {
 	TLS TLS
 	// SlowQuery is how long a statement may take before the log tells of it; 0 for never.
 	SlowQuery time.Duration
+	// Replicas take reads; see [DB.From].
+	Replicas []Replica
+	// ReadPreference is that of reads which name none; "" stands for PRIMARY.
+	ReadPreference string
+	// MaxStaleness is how far a replica may be behind before it is not read from; 0 stands for 30 seconds.
+	MaxStaleness time.Duration
+	// Measure is how often it is measured how far replicas are behind; 0 stands for each second.
+	Measure time.Duration
 	// NoIndex are names of indexes of system classes that are not made; of [AuthDataIndexes], those of all providers.
 	NoIndex []string
 	// AcquireTimeout is how long to wait for a connection; 0 stands for 10 seconds.
@@ -55,6 +63,8 @@ type Config struct {
 	NoListen bool
 	// LockTimeout is how long a change of a table waits for those who use it; 0 stands for 10 seconds.
 	LockTimeout time.Duration
+	// replica: it is not to be written to.
+	replica bool
 	// Logger gets what no caller is told; nil discards it.
 	Logger *slog.Logger
 }
@@ -78,6 +88,8 @@ type DB struct {
 	seen   map[string]*schema.Class
 	seenMu sync.Mutex
 	closed atomic.Bool
+
+	replicas *replicas // nil for none
 }
 
 // pool is what *pgxpool.Pool and *presenter.Pool have in common.
@@ -114,6 +126,10 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 		db.pool.Close()
 		return nil, wrap("Open", "", err)
 	}
+	if db.replicas, err = db.openReplicas(ctx); err != nil {
+		db.pool.Close()
+		return nil, err
+	}
 	return db, nil
 }
 
@@ -142,6 +158,12 @@ func dial(ctx context.Context, config *pgx.ConnConfig, login *credential.Present
 func withDefaults(cfg Config) Config {
 	if cfg.AcquireTimeout <= 0 {
 		cfg.AcquireTimeout = 10 * time.Second
+	}
+	if cfg.MaxStaleness <= 0 {
+		cfg.MaxStaleness = 30 * time.Second
+	}
+	if cfg.Measure <= 0 {
+		cfg.Measure = time.Second
 	}
 	if cfg.LockTimeout <= 0 {
 		cfg.LockTimeout = 10 * time.Second
@@ -224,6 +246,7 @@ func (db *DB) Ping(ctx context.Context) error {
 // Close waits for what runs and closes all connections.
 func (db *DB) Close() error {
 	if !db.closed.Swap(true) {
+		db.replicas.close()
 		db.pool.Close()
 	}
 	return nil
