@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -212,8 +214,15 @@ func (s *Server) fileURL(name string) string {
 	if base == "" {
 		base = s.mountPath()
 	}
-	return base + "/files/" + s.cfg.AppID + "/" + name
+	parts := strings.Split(name, "/")
+	for i, part := range parts {
+		parts[i] = componentOf.Replace(url.QueryEscape(part))
+	}
+	return base + "/files/" + s.cfg.AppID + "/" + strings.Join(parts, "/")
 }
+
+// componentOf makes of what QueryEscape wrote what encodeURIComponent of JavaScript writes, as Parse Server does.
+var componentOf = strings.NewReplacer("+", "%20", "%21", "!", "%27", "'", "%28", "(", "%29", ")", "%2A", "*")
 
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.rest.ServeHTTP(w, r) }

@@ -2,6 +2,8 @@ package conformance
 
 import (
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -21,7 +23,7 @@ func TestDivergencesAreDocumented(t *testing.T) {
 	}
 	delete(documented, "difference") // the head of the table
 	used := map[string]bool{}
-	for _, file := range append(corpus(t), cloudCorpus(t)) {
+	for _, file := range slices.Concat(corpus(t), []*File{cloudCorpus(t)}, handovers(t)) {
 		for _, e := range file.Exchanges {
 			for _, reason := range []string{e.Divergence, e.Reason} {
 				if reason == "" {
@@ -39,4 +41,26 @@ func TestDivergencesAreDocumented(t *testing.T) {
 			t.Errorf("docs/divergences.md: no exchange diverges because %q", reason)
 		}
 	}
+}
+
+// handovers reads what happens to the database that make oracle hands over.
+func handovers(t *testing.T) []*File {
+	t.Helper()
+	names, err := filepath.Glob("../interop/oracle/handover/*.txt")
+	if err != nil || len(names) == 0 {
+		t.Fatalf("no story of a hand-over: %v", err)
+	}
+	var files []*File
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := Parse(filepath.Base(name), text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, f)
+	}
+	return files
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
@@ -47,6 +48,10 @@ type Runner struct {
 	// Record, when set, receives each answer with everything that changes
 	// from run to run generalised, and nothing is compared.
 	Record func(*Exchange, *Answer)
+	// Seen, when set, receives each answer as it came.
+	Seen func(*Exchange, *Answer)
+	// Vars are known before the first exchange of a file. They do not gain what it captures; see Captured.
+	Vars map[string]string
 
 	match    matcher
 	requests strings.Builder // all that was sent: what it holds is not generated
@@ -55,7 +60,9 @@ type Runner struct {
 // Run plays one conversation and returns the failures in order. The error is a
 // failure of transport; it ends the conversation.
 func (r *Runner) Run(ctx context.Context, f *File) ([]Failure, error) {
-	r.match = matcher{vars: map[string]string{"url": r.BaseURL}}
+	r.match = matcher{vars: map[string]string{}}
+	maps.Copy(r.match.vars, r.Vars)
+	r.match.vars["url"] = r.BaseURL
 	r.requests.Reset()
 	expect := r.Expect
 	if expect == nil {
@@ -68,6 +75,9 @@ func (r *Runner) Run(ctx context.Context, f *File) ([]Failure, error) {
 			return failures, fmt.Errorf("%s:%d: %s: %w", f.Name, e.Line, e.Name, err)
 		}
 		r.match.now, r.match.anyOrder = time.Now(), e.AnyOrder
+		if r.Seen != nil {
+			r.Seen(e, got)
+		}
 		var differences []string
 		for _, c := range e.Captures {
 			value, err := capture(got.Body, c.Path)
@@ -90,6 +100,17 @@ func (r *Runner) Run(ctx context.Context, f *File) ([]Failure, error) {
 		}
 	}
 	return failures, nil
+}
+
+// Captured returns the variables of the last run: Vars, ${url}, and what the file captured.
+func (r *Runner) Captured() map[string]string { return maps.Clone(r.match.vars) }
+
+// Differences compares two answers to an exchange, as they came, and returns what differs.
+func (e *Exchange) Differences(want, got *Answer) []string {
+	m := matcher{anyOrder: e.AnyOrder}
+	differences := m.differences(want, got)
+	sort.Strings(differences)
+	return differences
 }
 
 func (r *Runner) send(ctx context.Context, e *Exchange) (*Answer, string, error) {

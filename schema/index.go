@@ -8,8 +8,8 @@ import (
 	"github.com/parley-backend/parley/parse"
 )
 
-// idIndex is the implicit index on objectId: answers show it beside others, and it cannot be changed.
-const idIndex = "_id_"
+// IDIndex is the implicit index on objectId: answers show it beside others, and it cannot be changed.
+const IDIndex = "_id_"
 
 // changeIndexes applies the member "indexes" of a schema request (contract parse-api.md, 5.10); errors are code 102.
 func changeIndexes(class *Class, body *parse.Map) error {
@@ -27,7 +27,7 @@ func changeIndexes(class *Class, body *parse.Map) error {
 			delete(changed, name)
 			continue
 		}
-		if exists || name == idIndex {
+		if exists || name == IDIndex {
 			return parse.Errorf(parse.InvalidQuery, "Index %s exists, cannot update.", name)
 		}
 		index, err := readIndex(class, name, def)

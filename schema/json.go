@@ -14,7 +14,7 @@ func ToJSON(class *Class) *parse.Map {
 	m := parse.NewMap("className", class.Name, "fields", fieldsToJSON(class, fieldOrder(class)), "classLevelPermissions", permissionsToJSON(class))
 	if len(class.Indexes) > 0 {
 		indexes := indexesToJSON(class.Indexes)
-		indexes.Set(idIndex, parse.NewMap("_id", 1.0))
+		indexes.Set(IDIndex, parse.NewMap("_id", 1.0))
 		m.Set("indexes", indexes)
 	}
 	return m
@@ -157,7 +157,7 @@ func (c *Class) readStoredIndexes(m *parse.Map) error {
 	}
 	for name, def := range indexes.All() {
 		fields, ok := def.(*parse.Map)
-		if name == idIndex || !ok || fields.Len() == 0 {
+		if name == IDIndex || !ok || fields.Len() == 0 {
 			continue
 		}
 		index := make(Index, 0, fields.Len())

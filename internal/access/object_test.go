@@ -42,7 +42,7 @@ func TestStrip(t *testing.T) {
 		return parse.NewObject(class, "objectId", "alice", "username", "a", "password", "p", "sessionToken", "r:1", "authData", parse.NewMap("x", 1.0),
 			"_hashed_password", "h", "_session_token", "r:2", "_auth_data_x", parse.NewMap(), "_perishable_token", "t", "_rperm", []any{})
 	}
-	internal := []string{"_auth_data_x", "_perishable_token", "_rperm"}
+	internal := []string{"_perishable_token", "_rperm"} // what providers know is shown as authData
 	for _, test := range []struct {
 		name   string
 		caller *auth.Caller

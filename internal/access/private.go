@@ -20,8 +20,8 @@ func Strip(caller *auth.Caller, object *parse.Object) {
 		}
 		if !caller.Privileged() && (object.ID() == "" || object.ID() != caller.UserID()) {
 			object.Delete("authData")
-			dropPrefixed(object, schema.AuthDataPrefix)
 		}
+		dropPrefixed(object, schema.AuthDataPrefix) // authData is how they are shown
 	}
 	if object.ClassName == schema.SessionClass && caller.ReadOnly {
 		object.Delete("sessionToken")

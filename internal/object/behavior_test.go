@@ -190,7 +190,7 @@ func TestMaintenanceKeySeesAndWritesInternalFields(t *testing.T) {
 		b.play([]exchange{
 			{caller: maintenance, line: "POST _User", body: `{"username":"a","_failed_login_count":3,"_auth_data_x":{"id":"1"}}`, as: "u", want: `201 {"objectId":"<id>","createdAt":"<date>"} /classes/_User/<id>`},
 			{caller: maintenance, line: "GET _User/$u$?keys=username", want: `200 {"objectId":"<u>","createdAt":"<date>","updatedAt":"<date>","username":"a"}`},
-			{caller: maintenance, line: "GET _User/$u$", want: `200 {"objectId":"<u>","createdAt":"<date>","updatedAt":"<date>","username":"a","_failed_login_count":3,"_auth_data_x":{"id":"1"},"authData":{"x":{"id":"1"}}}`},
+			{caller: maintenance, line: "GET _User/$u$", want: `200 {"objectId":"<u>","createdAt":"<date>","updatedAt":"<date>","username":"a","_failed_login_count":3,"authData":{"x":{"id":"1"}}}`},
 			{caller: master, line: "GET _User/$u$", want: `200 {"objectId":"<u>","createdAt":"<date>","updatedAt":"<date>","username":"a","authData":{"x":{"id":"1"}}}`},
 			{caller: master, line: "GET _User/$u$?keys=authData", want: `200 {"objectId":"<u>","createdAt":"<date>","updatedAt":"<date>","authData":{"x":{"id":"1"}}}`},
 			{caller: master, line: `GET _User?keys=username&where={"authData.x.id":"1"}`, want: `200 [{"objectId":"<u>","createdAt":"<date>","updatedAt":"<date>","username":"a"}]`},

@@ -37,13 +37,15 @@ func (db *DB) adopt(ctx context.Context, s *session) error {
 	return err
 }
 
-// clipped returns the classes with a name that is too long for PostgreSQL, which cuts it off: their tables if Parse Server made them.
+// clipped returns the classes and the fields with a name that is too long for PostgreSQL, which cuts it off, and whose tables and
+// columns Parse Server made.
 func (db *DB) clipped(ctx context.Context, s *session) (map[string]bool, error) {
 	rows, err := s.conn.Query(ctx, `SELECT "className", "schema"::text FROM `+db.dialect.Table("_SCHEMA"))
 	if err != nil {
 		return nil, err
 	}
 	var long []string
+	var fields [][2]string
 	var name, text string
 	_, err = pgx.ForEachRow(rows, []any{&name, &text}, func() error {
 		names := []string{name}
@@ -51,6 +53,8 @@ func (db *DB) clipped(ctx context.Context, s *session) (map[string]bool, error) 
 			for field, f := range class.Fields {
 				if f.Type == schema.Relation {
 					names = append(names, parse.JoinClass(field, name))
+				} else if len(field) > longest {
+					fields = append(fields, [2]string{name, field})
 				}
 			}
 		}
@@ -71,6 +75,19 @@ func (db *DB) clipped(ctx context.Context, s *session) (map[string]bool, error) 
 		}
 		if is {
 			found[class] = true
+		}
+	}
+	theirs := db.dialect
+	theirs.Clipped = found
+	for _, f := range fields {
+		is := false
+		if err == nil {
+			err = s.row(ctx, `SELECT count(*) FILTER (WHERE attname::text = $2) = 1 AND count(*) FILTER (WHERE attname::text = $3) = 0
+				FROM pg_catalog.pg_attribute WHERE attrelid = to_regclass($1) AND NOT attisdropped`,
+				[]any{theirs.Table(f[0]), f[1][:longest], unquote(db.dialect.Columns(f[0], f[1], schema.String)[0])}, &is)
+		}
+		if is {
+			found[f[0]+"."+f[1]] = true
 		}
 	}
 	return found, err

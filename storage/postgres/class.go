@@ -67,6 +67,9 @@ func marshal(class *schema.Class) (string, error) {
 			orders.Set(name, list)
 		}
 		m.Set(orderKey, orders)
+		if indexes, ok := m.Get("indexes").(*parse.Map); ok { // Parse Server shows it only if it is stored
+			indexes.Set(schema.IDIndex, parse.NewMap("_id", 1.0))
+		}
 	}
 	return string(parse.Marshal(m)), nil
 }
@@ -150,6 +153,9 @@ func (db *DB) saveClass(ctx context.Context, s *session, class, base *schema.Cla
 				return nil, err
 			}
 		}
+	}
+	if stored == nil && schema.IsVolatile(class.Name) && class.Equal(schema.New(class.Name)) {
+		return class, nil // Parse Server keeps no row of it, and would show it among the schemas
 	}
 	text, err := marshal(class)
 	if err != nil {

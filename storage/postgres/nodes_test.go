@@ -160,6 +160,50 @@ func TestLayout(t *testing.T) {
 	}
 }
 
+// TestLongNames: Parse Server lets PostgreSQL cut off names after 63 bytes. What it stored so is found, and what Parley makes is not cut off.
+func TestLongNames(t *testing.T) {
+	server := pgtest.Shared(t)
+	uri := server.Schema(t)
+	class, field, other := "C"+strings.Repeat("l", 70), "f"+strings.Repeat("m", 70), "g"+strings.Repeat("m", 70)
+	conn, err := pgx.Connect(t.Context(), uri)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = conn.PgConn().Exec(t.Context(), fmt.Sprintf(`CREATE TABLE "_SCHEMA" ("className" varchar PRIMARY KEY, "schema" jsonb, "isParseClass" bool);
+		INSERT INTO "_SCHEMA" VALUES ('%[1]s', '{"className": "%[1]s", "fields": {"objectId": {"type": "String"}, "createdAt": {"type": "Date"}, "updatedAt": {"type": "Date"}, "%[2]s": {"type": "Number"}, "s": {"type": "String"}}}', true);
+		CREATE TABLE "%[1]s" ("objectId" text PRIMARY KEY, "createdAt" timestamptz, "updatedAt" timestamptz, "%[2]s" float8, "s" text, "_rperm" text[], "_wperm" text[]);
+		INSERT INTO "%[1]s" ("objectId", "%[2]s") VALUES ('a', 1)`, class, field)).ReadAll()
+	if err := errors.Join(err, conn.Close(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // as Parse Server left it, and as Parley did
+		db := open(t, Config{URI: uri})
+		classes, err := db.Classes(t.Context())
+		if err != nil || len(classes) != 1 {
+			t.Fatalf("Classes() = %v, %v", classes, err)
+		}
+		if _, err := db.Update(t.Context(), classes[0], byID("a"), parse.NewMap(field, parse.Increment{Amount: 1}), 1); err != nil {
+			t.Errorf("Update = %v", err)
+		}
+		stored := classes[0].Clone()
+		stored.Fields[other] = schema.Field{Type: schema.Number}
+		save(t, db, stored)
+		if _, err := db.Update(t.Context(), stored, byID("a"), parse.NewMap(other, parse.Increment{Amount: 10}), 1); err != nil {
+			t.Errorf("Update of a new field = %v", err)
+		}
+	}
+	db := open(t, Config{URI: uri})
+	classes, err := db.Classes(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for o, err := range db.Find(t.Context(), classes[0], &query.Find{Limit: -1}) {
+		if want := parse.NewObject(class, "objectId", "a", field, 3.0, other, 20.0); err != nil || !o.Equal(want) {
+			t.Errorf("Find = %v, %v, want %v", o, err, want)
+		}
+	}
+}
+
 // TestExplain: the index on the place, and that of the schema, are used.
 func TestExplain(t *testing.T) {
 	db := open(t, Config{})

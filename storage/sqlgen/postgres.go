@@ -30,7 +30,8 @@ type Postgres struct {
 	Schema string
 	// FoldCollation is the quoted name of a collation for Fold that knows the letters of all languages; the database's own if empty.
 	FoldCollation string
-	// Clipped are classes with a long name whose table was made by Parse Server, under as much of the name as PostgreSQL keeps.
+	// Clipped are classes, and fields as class.field, with a long name whose table or column was made by Parse Server, under as much
+	// of the name as PostgreSQL keeps.
 	Clipped map[string]bool
 }
 
@@ -76,7 +77,10 @@ func (d Postgres) qualified(name string) string {
 var postgresColumns = []string{"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"}
 
 // Columns returns the name of the field; one that PostgreSQL has taken gets a tilde.
-func (Postgres) Columns(_, field string, _ schema.Type) []string {
+func (d Postgres) Columns(class, field string, _ schema.Type) []string {
+	if len(field) > maxName && d.Clipped[class+"."+field] {
+		return []string{Quote(field[:maxName])}
+	}
 	if slices.Contains(postgresColumns, field) {
 		field += "~"
 	}
