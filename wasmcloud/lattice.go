@@ -369,6 +369,10 @@ func (l *lattice) drain(ctx context.Context) error {
 	var work sync.WaitGroup
 	var mu sync.Mutex
 	for _, g := range all {
+		if !g.nc.IsConnected() { // nobody hears of it
+			g.rpc.Close()
+			continue
+		}
 		work.Go(func() {
 			if err := g.rpc.Drain(ctx); err != nil {
 				mu.Lock()
