@@ -1,10 +1,12 @@
 package parley
 
 import (
+	"context"
 	"regexp"
 	"strings"
 
 	"github.com/parley-backend/parley/cloud"
+	"github.com/parley-backend/parley/cloud/node"
 	"github.com/parley-backend/parley/internal/auth"
 	"github.com/parley-backend/parley/internal/rest"
 )
@@ -35,4 +37,42 @@ func (s *Server) limitCloud() {
 		})
 	}
 	s.rest.SetRateLimits(limits)
+}
+
+// startCode starts the workers of cloud code in JavaScript, and makes what they register a layer of the cloud code. While it is loaded, the code
+// may ask this server already.
+func (s *Server) startCode(ctx context.Context) error {
+	if s.cfg.JavaScript == nil {
+		return nil
+	}
+	o := *s.cfg.JavaScript
+	o.AppID, o.Log = s.cfg.AppID, s.log
+	if o.ServerURL = s.cfg.ServerURL; o.ServerURL == "" {
+		o.ServerURL = "http://localhost:1337" + s.mountPath()
+	}
+	if o.Timeout == 0 {
+		o.Timeout = s.cfg.Timeouts.Client
+	}
+	o.OnChange = func(code *cloud.Code) {
+		if err := s.cloud.SetLayer(cloud.JavaScriptLayer, code); err != nil {
+			s.log.Error("the changed cloud code is not used", "error", err.Error())
+		}
+	}
+	code, err := node.Start(ctx, cloud.NewClient(s.objects.Acting(&auth.Caller{})), o)
+	if err != nil {
+		return err
+	}
+	s.code = code
+	return s.cloud.SetLayer(cloud.JavaScriptLayer, code.Code())
+}
+
+// CodeStatus is the state of cloud code in JavaScript.
+type CodeStatus = node.Status
+
+// Code returns the state of cloud code in JavaScript; ok is false when there is none.
+func (s *Server) Code() (status CodeStatus, ok bool) {
+	if s.code == nil {
+		return CodeStatus{}, false
+	}
+	return s.code.Status(), true
 }

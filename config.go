@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/parley-backend/parley/cloud"
+	"github.com/parley-backend/parley/cloud/node"
 	"github.com/parley-backend/parley/credential"
 	"github.com/parley-backend/parley/internal/cache"
 	"github.com/parley-backend/parley/internal/installation"
@@ -108,6 +109,9 @@ type Config struct {
 
 	// Cloud is the cloud code of the application: functions and triggers in Go. It is complete before [New] gets it.
 	Cloud *cloud.Code
+	// JavaScript is cloud code that was written for Parse Server, run by Node.js; nil for none. What Cloud registers counts before it.
+	// AppID, ServerURL, Log and OnChange are filled in.
+	JavaScript *node.Options
 
 	// SecurityCheck serves /security; SecurityCheckLog writes its report to the log at start.
 	SecurityCheck, SecurityCheckLog bool

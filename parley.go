@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/parley-backend/parley/cloud"
+	"github.com/parley-backend/parley/cloud/node"
 	"github.com/parley-backend/parley/credential"
 	"github.com/parley-backend/parley/credential/broadcast"
 	"github.com/parley-backend/parley/internal/access"
@@ -37,7 +38,8 @@ type Server struct {
 	rest    *rest.Server
 	objects *object.Objects
 	cloud   *cloud.Hooks
-	state   atomic.Value // rest.State
+	code    *node.Runtime // nil without cloud code in JavaScript
+	state   atomic.Value  // rest.State
 	close   sync.Once
 	weak    weakKeys
 	stop    context.CancelFunc
@@ -75,6 +77,10 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s.background()
+	if err := s.startCode(ctx); err != nil {
+		s.Close()
+		return nil, err
+	}
 	s.state.Store(rest.OK)
 	if cfg.SecurityCheckLog {
 		s.logSecurity(ctx)
@@ -139,6 +145,9 @@ func (s *Server) wire(ctx context.Context, proxies auth.Proxies) error {
 	}
 	objects := object.New(object.Config{
 		Cloud: hooks, RolesOf: roles.Of,
+		REST: func(ctx context.Context, objects *object.Objects, caller *auth.Caller, ask cloud.Ask) *cloud.Answer {
+			return s.rest.Inside(ctx, objects, caller, ask)
+		},
 		Store: cfg.Store, Schemas: s.schemas,
 		Behaviors: map[string]object.Behavior{
 			"_User": users, "_Session": sessions, "_Role": roles,
@@ -234,6 +243,9 @@ func (s *Server) Credentials() *credential.Set { return s.set }
 func (s *Server) Close() {
 	s.close.Do(func() {
 		s.state.Store(rest.Failed)
+		if s.code != nil {
+			s.code.Close()
+		}
 		s.stop()
 		s.stopKeys()
 		s.aside.Wait()

@@ -78,6 +78,13 @@ type SaveRequest struct {
 	Original *parse.Object
 	// Given are the fields that the client writes.
 	Given []string
+	// Writes is what the client asked for: values and operators by field, dotted keys among them. It is there to be read.
+	Writes *parse.Map
+	// Answer, when an afterSave sets it, is what the client reads in place of the answer to its save.
+	Answer *parse.Map
+
+	replaced  *parse.Map
+	withdrawn []string
 }
 
 // IsNew tells whether the save creates the object.

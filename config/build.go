@@ -74,6 +74,7 @@ func (v *Values) Build(log *slog.Logger) (*Built, error) {
 	b.requests(c)
 	b.objects(c)
 	b.users(c)
+	b.cloud(c)
 	return built, errors.Join(b.problems...)
 }
 

@@ -159,7 +159,7 @@ func TestWrongKinds(t *testing.T) {
 		{"masterKeyIps", `["canary", 5]`, "masterKeyIps: must be a list of strings"},
 		{"passwordPolicy", `"canary"`, "passwordPolicy: must be JSON"},
 		{"passwordPolicy", `["canary"]`, "passwordPolicy: must be an object"},
-		{"cloud", `"canary"`, "cloud: Cloud Code is not available in this version, and running without its triggers would change what clients may do"},
+		{"cloud", `["canary"]`, "cloud: must be a string"},
 	} {
 		_, err := Read(Input{File: fileWith(t, c.option, c.json)})
 		if c.option == "passwordPolicy" && err != nil { // a text is no object either way

@@ -18,7 +18,7 @@ var parseOptions = []Option{
 	{Name: "cacheMaxSize", Env: "PARSE_SERVER_CACHE_MAX_SIZE", Kind: Int, Default: "10000", Doc: "Max entries of the in-memory cache"},
 	{Name: "cacheTTL", Env: "PARSE_SERVER_CACHE_TTL", Kind: Int, Default: "5000", Doc: "Cache entry life, ms"},
 	{Name: "clientKey", Env: "PARSE_SERVER_CLIENT_KEY", Kind: Secret, Doc: "Optional key that native SDKs must send"},
-	{Name: "cloud", Env: "PARSE_SERVER_CLOUD", Kind: String, Effect: Refused, Note: "Cloud Code is not available in this version, and running without its triggers would change what clients may do", Doc: "Path of cloud code main file, or function(Parse)"},
+	{Name: "cloud", Env: "PARSE_SERVER_CLOUD", Kind: String, Doc: "Path of the main file of cloud code in JavaScript, as ./cloud/main.js"},
 	{Name: "cluster", Env: "PARSE_SERVER_CLUSTER", Kind: Any, Effect: Moot, Note: "one process uses all processors", Doc: "Fork one worker per CPU (or N)"},
 	{Name: "collectionPrefix", Env: "PARSE_SERVER_COLLECTION_PREFIX", Kind: String, Effect: Refused, Note: "tables whose names have a prefix cannot be opened in this version, and without it the database would seem empty", Doc: "Prefix for table/collection names"},
 	{Name: "convertEmailToLowercase", Env: "PARSE_SERVER_CONVERT_EMAIL_TO_LOWERCASE", Kind: Bool, Default: "false", Doc: "Store _User.email lower-cased"},

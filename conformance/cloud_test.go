@@ -4,9 +4,14 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"testing"
 
+	"github.com/parley-backend/parley"
 	"github.com/parley-backend/parley/cloud"
+	"github.com/parley-backend/parley/cloud/node"
 	"github.com/parley-backend/parley/parse"
 	"github.com/parley-backend/parley/query"
 )
@@ -21,6 +26,40 @@ func TestCloud(t *testing.T) {
 			t.Parallel()
 			f := cloudCorpus(t)
 			r := &Runner{BaseURL: newCloudServer(t, f.Options, database.uri, slog.New(slog.DiscardHandler), twin()), Client: client(t)}
+			failures, err := r.Run(context.Background(), f)
+			for _, failure := range failures {
+				t.Error(failure)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// TestCloudJavaScript replays testdata/cloud with the very code that it was recorded with.
+func TestCloudJavaScript(t *testing.T) {
+	if _, err := exec.LookPath("node"); err != nil {
+		t.Skip("Node.js is not installed: cloud code in JavaScript needs it")
+	}
+	modules, err := filepath.Abs("../interop/jssdk/node_modules")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(modules, "parse")); err != nil {
+		t.Skip("the SDK is not installed: run `make deps`")
+	}
+	for _, database := range []struct{ name, uri string }{
+		{"memory", "memory:"},
+		{"sqlite", "sqlite::memory:"},
+	} {
+		t.Run(database.name, func(t *testing.T) {
+			t.Parallel()
+			f := cloudCorpus(t)
+			url := newServerWith(t, f.Options, database.uri, slog.New(slog.NewTextHandler(watched{t, "the log"}, nil)), func(c *parley.Config) {
+				c.JavaScript = &node.Options{Main: "testdata/cloud/main.js", Env: append(os.Environ(), "NODE_PATH="+modules)}
+			})
+			r := &Runner{BaseURL: url, Client: client(t)}
 			failures, err := r.Run(context.Background(), f)
 			for _, failure := range failures {
 				t.Error(failure)

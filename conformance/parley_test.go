@@ -102,6 +102,12 @@ func newLoggingServer(t *testing.T, options, databaseURI string, log *slog.Logge
 
 func newCloudServer(t *testing.T, options, databaseURI string, log *slog.Logger, code *cloud.Code) string {
 	t.Helper()
+	return newServerWith(t, options, databaseURI, log, func(c *parley.Config) { c.Cloud = code })
+}
+
+// newServerWith starts Parley with options, and whatever else the test wants of its configuration.
+func newServerWith(t *testing.T, options, databaseURI string, log *slog.Logger, change func(*parley.Config)) string {
+	t.Helper()
 	// What a user of the program would have in the configuration file; the file may say otherwise.
 	all := map[string]any{
 		"appId": ApplicationID, "masterKey": MasterKey, "readOnlyMasterKey": ReadOnlyMasterKey, "maintenanceKey": MaintenanceKey,
@@ -149,7 +155,7 @@ func newCloudServer(t *testing.T, options, databaseURI string, log *slog.Logger,
 			t.Errorf("Close of the database: %v", err)
 		}
 	})
-	built.Config.Cloud = code
+	change(&built.Config)
 	handler, err := parley.New(ctx, built.Config)
 	if err != nil {
 		t.Fatal(err)

@@ -94,6 +94,21 @@ func (a *acting) Call(ctx context.Context, function string, params *parse.Map) (
 	return answer.Result, nil
 }
 
+// Ask answers what the REST API answers, where this service works: in its transaction, if there is one.
+func (a *acting) Ask(ctx context.Context, ask cloud.Ask) (*cloud.Answer, error) {
+	if a.objects.cfg.REST == nil {
+		return nil, parse.Errorf(parse.ScriptFailed, "This server has no REST API in process.")
+	}
+	c := &auth.Caller{Master: ask.Master, InstallationID: ask.InstallationID, IP: a.caller.IP, Context: ask.Context}
+	if !ask.Master {
+		c.SessionToken = ask.SessionToken
+	}
+	if c.InstallationID == "" {
+		c.InstallationID = cloudInstallation
+	}
+	return a.objects.cfg.REST(ctx, a.objects, c, ask), nil
+}
+
 func (a *acting) AsMaster() cloud.Server {
 	c := &auth.Caller{Master: true, IP: a.caller.IP, Context: a.caller.Context}
 	return &acting{objects: a.objects, caller: c}

@@ -76,7 +76,7 @@ func (o *Objects) beforeSave(ctx context.Context, s *Save) error {
 		return err
 	}
 	before := object.Clone()
-	req := &cloud.SaveRequest{Request: o.request(s.Caller, s.context()), Object: object, Original: original, Given: given(s.Data)}
+	req := &cloud.SaveRequest{Request: o.request(s.Caller, s.context()), Object: object, Original: original, Given: given(s.Data), Writes: written(s.Data)}
 	if err := o.cfg.Cloud.Run(ctx, cloud.BeforeSave, s.ClassName, req); err != nil {
 		return err
 	}
@@ -85,7 +85,39 @@ func (o *Objects) beforeSave(ctx context.Context, s *Save) error {
 	if err != nil {
 		return err
 	}
-	return o.adopt(s, changes)
+	return o.adopt(s, o.replaced(s, req, changes))
+}
+
+// replaced takes out of a save what its trigger writes otherwise, and adds that to the changes. A field that keeps its stored value against
+// the wish of the client is told to it.
+func (o *Objects) replaced(s *Save, req *cloud.SaveRequest, changes *parse.Map) *parse.Map {
+	writes, withdrawn := req.Replaced()
+	for name, v := range writes.All() {
+		if o.withdraw(s, name) || s.Original == nil || !parse.Equal(s.Original.Get(name), v) {
+			changes.Set(name, v)
+		}
+	}
+	for _, name := range withdrawn {
+		changes.Delete(name)
+		if o.withdraw(s, name) && s.Original != nil && s.Original.Has(name) && !slices.Contains(untold, name) {
+			told(s.Response, name, s.Original.Get(name))
+		}
+	}
+	return changes
+}
+
+// withdraw takes a field out of what is written, and tells whether it was there.
+func (o *Objects) withdraw(s *Save, name string) (written bool) {
+	if fixedName(name) {
+		return false
+	}
+	for _, key := range s.Data.Keys() {
+		if key == name || query.Root(key) == name {
+			s.Data.Delete(key)
+			written = true
+		}
+	}
+	return written
 }
 
 // mayChange asks the pointer permissions of an update, which otherwise are part of the write.
@@ -157,6 +189,17 @@ func given(data *parse.Map) []string {
 		}
 	}
 	return names
+}
+
+// written is what a body writes, without anything internal.
+func written(data *parse.Map) *parse.Map {
+	writes := data.Clone()
+	for _, key := range writes.Keys() {
+		if key[0] == '_' {
+			writes.Delete(key)
+		}
+	}
+	return writes
 }
 
 // changed returns the fields in which two states of an object differ: the new value, or parse.Delete.
@@ -260,6 +303,10 @@ func (o *Objects) runAfterSave(ctx context.Context, s *Save) {
 	before := object.Clone()
 	req := &cloud.SaveRequest{Request: o.request(s.Caller, s.context()), Object: object, Original: original, Given: given(s.Data)}
 	err := o.cfg.Cloud.Run(ctx, cloud.AfterSave, s.ClassName, req)
+	if err == nil && req.Answer != nil {
+		*s.Response = *req.Answer
+		return
+	}
 	if err == nil {
 		var changes *parse.Map
 		if changes, err = changed(before, req.Object); err == nil {
@@ -429,13 +476,13 @@ func (o *Objects) LoggingIn(ctx context.Context, caller *auth.Caller, user *pars
 	return o.cfg.Cloud.Run(ctx, cloud.BeforeLogin, schema.UserClass, &cloud.LoginRequest{Request: o.request(caller, shared(caller)), Object: shownTo(user)})
 }
 
-// LoggedIn runs afterLogin for a user that has a session now.
-func (o *Objects) LoggedIn(ctx context.Context, caller *auth.Caller, user *parse.Object) error {
+// LoggedIn runs afterLogin for a user that has a session now, with this token.
+func (o *Objects) LoggedIn(ctx context.Context, caller *auth.Caller, user *parse.Object, token string) error {
 	if !o.cfg.Cloud.Has(cloud.AfterLogin, schema.UserClass) {
 		return nil
 	}
 	who := *caller
-	who.User = user
+	who.User, who.SessionToken = user, token
 	return o.cfg.Cloud.Run(ctx, cloud.AfterLogin, schema.UserClass, &cloud.LoginRequest{Request: o.request(&who, shared(caller)), Object: shownTo(user)})
 }
 

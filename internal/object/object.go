@@ -48,6 +48,8 @@ type Config struct {
 	FileURL func(name string) string
 	// Cloud is the cloud code of the application; nil for none.
 	Cloud *cloud.Hooks
+	// REST answers what cloud code asks of the REST API, with the rights of a caller whose user is not known yet; nil when there is none.
+	REST func(ctx context.Context, objects *Objects, caller *auth.Caller, ask cloud.Ask) *cloud.Answer
 	// RolesOf returns the roles of a user as "role:Name", for cloud code that acts as one; nil for none.
 	RolesOf func(ctx context.Context, userID string) ([]string, error)
 	// Notify is called with each committed write, in no order between different requests; nil when nobody listens. It must not

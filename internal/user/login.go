@@ -54,7 +54,7 @@ func (u *Users) LogIn(ctx context.Context, objects *object.Objects, caller *auth
 	if err != nil {
 		return nil, err
 	}
-	if err := objects.LoggedIn(ctx, caller, ask.User); err != nil {
+	if err := objects.LoggedIn(ctx, caller, ask.User, made.String("sessionToken")); err != nil {
 		return nil, err
 	}
 	user, err := u.asSeen(ctx, objects, caller, stored)

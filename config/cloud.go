@@ -1,0 +1,58 @@
+package config
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/parley-backend/parley"
+	"github.com/parley-backend/parley/cloud/node"
+)
+
+// cloud reads the options of cloud code in JavaScript.
+func (b *builder) cloud(c *parley.Config) {
+	v := b.v
+	for _, name := range []string{"cloudWorkers", "cloudTimeout"} {
+		if v.Int(name) < 1 {
+			b.problem(name, "must be greater than 0")
+		}
+	}
+	if n := v.Int("cloudMaxMemory"); n != 0 && n < 64 {
+		b.problem("cloudMaxMemory", "must be 64 or more, or 0 for the limit of Node.js")
+	}
+	c.JavaScript = javaScript(v)
+}
+
+// javaScript are the options of cloud code, nil when there is none.
+func javaScript(v *Values) *node.Options {
+	if v.String("cloud") == "" {
+		return nil
+	}
+	return &node.Options{
+		Main: v.String("cloud"), Node: v.String("cloudNode"), Workers: v.Int("cloudWorkers"), MaxMemory: v.Int("cloudMaxMemory"),
+		Timeout: time.Duration(v.Int("cloudTimeout")) * time.Second, Watch: v.Bool("watchCloud"), Env: harmless(os.Environ()),
+	}
+}
+
+// JavaScript are the options of cloud code in JavaScript, nil when there is none: for who wants to look at the code without a server.
+func (v *Values) JavaScript() *node.Options { return javaScript(v) }
+
+// harmless is the environment without the variables that hold credentials of this server: cloud code asks for the rights that it needs,
+// and needs no key for them.
+func harmless(environ []string) []string {
+	secret := []string{"PARSE_SERVER_DATABASE_URI", "DATABASE_URI"}
+	for _, o := range Options() {
+		if o.Kind == Secret {
+			secret = append(secret, o.Env)
+		}
+	}
+	var rest []string
+	for _, entry := range environ {
+		name, _, _ := strings.Cut(entry, "=")
+		if !slices.Contains(secret, name) {
+			rest = append(rest, entry)
+		}
+	}
+	return rest
+}
