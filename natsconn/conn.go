@@ -113,6 +113,7 @@ type Conn struct {
 	good    credential.Lease[Login] // accepted last, and not refused since
 	bad     uint64                  // the generation refused last
 	trouble error                   // why the newest generation is not in use; nil if it is
+	latest  error                   // of the latest attempt to connect; nil after one that succeeded
 }
 
 // Open connects. That no server answers, that the server refuses, or that there is no
@@ -226,6 +227,13 @@ func (c *Conn) Health() error {
 		return nats.ErrDisconnected
 	}
 	return nil
+}
+
+// LastError returns why the latest attempt to connect failed, nil after one that succeeded.
+func (c *Conn) LastError() error {
+	c.state.Lock()
+	defer c.state.Unlock()
+	return c.latest
 }
 
 // Publish sends a message. While there is no connection it waits in the buffer of the

@@ -287,6 +287,7 @@ func (c *Conn) inPlace(l *link) {
 func (c *Conn) accepted(lease credential.Lease[Login]) {
 	c.state.Lock()
 	defer c.state.Unlock()
+	c.latest = nil
 	if lease.Generation >= c.good.Generation {
 		c.good = lease
 	}

@@ -216,6 +216,11 @@ func (l *link) disconnected(err error) {
 
 // failed is told of what went wrong, in a connect or later.
 func (l *link) failed(err error) {
+	if l.inUse() {
+		l.c.state.Lock()
+		l.c.latest = err
+		l.c.state.Unlock()
+	}
 	switch {
 	case refusal(err):
 		using, _ := l.login()

@@ -114,6 +114,9 @@ func (l *link) deliver(s *settings, message wrpc.BrokerMessage, header nats.Head
 	defer cancel()
 	params := wrpc.AppendMessage(make([]byte, 0, message.Size()), message)
 	results, err := l.p.host.Invoke(ctx, l.key.Component, handleMessage, traced(header), params)
+	if err == nil && len(results) == 0 {
+		err = wrpc.ErrNoResult
+	}
 	if err == nil {
 		d := wrpc.NewDecoder(results)
 		done := wrpc.DecodeDone(d)

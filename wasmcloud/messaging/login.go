@@ -92,8 +92,8 @@ func (s *settings) chooseLogin(levels []level, uris, linkName string) error {
 // direct makes the login of what was found in one place, and checks it: nothing is told a server that cannot be right.
 func (s *settings) direct(fields map[string]credential.Secret, value credential.Secret, from string) error {
 	shown, err := natsconn.Decode(credential.Material{Value: value, Fields: fields})
-	if err != nil {
-		return fmt.Errorf("in the %s: %w", from, err)
+	if why := (*credential.Error)(nil); errors.As(err, &why) {
+		return fmt.Errorf("in the %s: %s", from, why.Reason)
 	}
 	s.users = nil
 	s.login = login{kind: directLogin, fields: fields, value: value, from: from, shown: shown}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/parley-backend/parley/credential"
+	"github.com/parley-backend/parley/credential/credentialtest"
 	"github.com/parley-backend/parley/pubsub/pubsubtest"
 	"github.com/parley-backend/parley/wasmcloud"
 	"github.com/parley-backend/parley/wasmcloud/messaging"
@@ -213,6 +215,9 @@ type fixture struct {
 	host    *host
 	lattice *server.Server
 	caller  *wrpc.Conn // as a component
+
+	mu    sync.Mutex
+	known []string // secrets, which must not be in the log
 }
 
 // start makes a provider that is served, with a provider config.
@@ -243,11 +248,26 @@ func startOn(t testing.TB, lattice *server.Server, own wasmcloud.Settings, o mes
 		if err := f.Drain(ctx); err != nil {
 			t.Errorf("Drain = %v", err)
 		}
-		if t.Failed() {
+		if leaked := credentialtest.Leaks(h.log.String(), f.known...); len(leaked) > 0 {
+			t.Errorf("the log holds %d secrets", len(leaked))
+		} else if t.Failed() {
 			t.Log(h.log.String())
 		}
 	})
+	f.know(own.Config, own.Secrets)
 	return f
+}
+
+// know has the log searched for what must not be in it.
+func (f *fixture) know(config map[string]string, secrets map[string]wasmcloud.Secret) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, name := range []string{"client_jwt", "client_seed", "nats_creds", "password", "token", "nkey"} {
+		f.known = append(f.known, config[name])
+	}
+	for _, s := range secrets {
+		f.known = append(f.known, string(s.Reveal()))
+	}
 }
 
 // source is a link over which the component gets messages, target one over which it sends them.
@@ -263,6 +283,7 @@ func target(component, name string, config map[string]string, secrets map[string
 
 func (f *fixture) put(l wasmcloud.Link) {
 	f.t.Helper()
+	f.know(l.Config, l.Secrets)
 	if err := f.PutLink(f.t.Context(), l); err != nil {
 		f.t.Fatalf("PutLink(%v) = %v, want nil", l.Key, err)
 	}
@@ -287,6 +308,19 @@ func (f *fixture) request(component, link string, p wrpc.RequestParams) (wrpc.Re
 	ctx, cancel := context.WithTimeout(f.t.Context(), time.Minute)
 	defer cancel()
 	return wrpc.Invoke(ctx, f.caller, wrpc.Function{Prefix: "default.messaging", Instance: wrpc.ConsumerInstance, Name: wrpc.RequestFunction}, header, wrpc.AppendRequest(nil, p), wrpc.DecodeReply)
+}
+
+// delivers checks that a message to subject reaches the component.
+func (f *fixture) delivers(c *component, nc *nats.Conn, subject, when string) {
+	f.t.Helper()
+	before := c.count()
+	eventually(f.t, when+": the component gets a message", func() bool {
+		if err := nc.Publish(subject, []byte(when)); err != nil {
+			f.t.Fatal(err)
+		}
+		time.Sleep(5 * time.Millisecond) // a message a moment, not a flood
+		return c.count() > before
+	})
 }
 
 // component is one that handles messages.
@@ -359,4 +393,15 @@ func (c *component) texts() []string {
 func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	pubsubtest.Eventually(t, what, holds)
+}
+
+// replaceFile puts another file in the place of one, at once.
+func replaceFile(t testing.TB, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path+".new", []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -314,7 +314,7 @@ func trouble(conn *natsconn.Conn, err error) error {
 	if !errors.Is(err, nats.ErrDisconnected) {
 		return err
 	}
-	if last := conn.NATS().LastError(); last != nil && !errors.Is(last, err) {
+	if last := conn.LastError(); last != nil && !errors.Is(last, err) {
 		return fmt.Errorf("not connected: %w", last)
 	}
 	return errors.New("not connected")
