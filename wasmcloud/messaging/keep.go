@@ -38,7 +38,7 @@ func (k *keeper) take(ctx context.Context, title string, l login) (*kept, error)
 	case directLogin:
 		g := &given{}
 		g.set(l)
-		held, err := k.start(ctx, credential.Config{Name: title, Source: g, TTL: 24 * time.Hour})
+		held, err := k.start(ctx, credential.Config{Name: title, Source: g, TTL: 24 * time.Hour, Overlap: credential.None})
 		if err != nil {
 			return nil, err
 		}
@@ -58,8 +58,7 @@ func (k *keeper) refer(ctx context.Context, text string) (*kept, error) {
 		held.users++
 		return held, nil
 	}
-	cfg := credential.Config{Name: "credentials " + place(text), Trim: credential.TrimNewline}
-	cfg.Present = true
+	cfg := credential.Config{Name: "credentials " + place(text), Trim: credential.TrimNewline, Present: true, Overlap: credential.None} // a login that was replaced is not shown again
 	if err := k.sources.Configure(&cfg, text); err != nil {
 		return nil, fmt.Errorf("credentials: %w", err)
 	}
