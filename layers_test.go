@@ -28,6 +28,7 @@ var layers = [][]string{
 	{"query/querytest", "storage", "cloud", "wasmcloud", "wasmcloud/secrets", "credential/source"},
 	{"wasmcloud/par", "wasmcloud/messaging"},
 	{"cloud/node", "storage/memory", "storage/sqlgen", "internal/auth", "internal/cache"},
+	{"wasmcloud/hosttest"},
 	{"storage/storagetest", "storage/sqlite", "storage/postgres", "internal/access", "internal/schemas", "internal/keysapi"},
 	{"internal/object"},
 	{"internal/role", "internal/installation"},
