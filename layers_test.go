@@ -37,6 +37,7 @@ var layers = [][]string{
 	{"internal/rest"},
 	{"internal/metrics"},
 	{""},
+	{"internal/migrate"},
 	{"config"},
 	{"cmd/parley", "conformance", "interop/jssdk"},
 	{"interop/oracle"},

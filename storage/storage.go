@@ -99,6 +99,12 @@ type Replicated interface {
 	From(preference string) Reader
 }
 
+// Snapshotter is an Adapter whose objects can be read as they were at one moment, however long the reading takes.
+type Snapshotter interface {
+	// Snapshot runs fn. All reads of r see the moment at which it began; they are done one at a time, and hand out objects while they go on.
+	Snapshot(ctx context.Context, fn func(ctx context.Context, r Reader) error) error
+}
+
 // Watcher is an Adapter that hears of classes that other processes change.
 type Watcher interface {
 	// Watch calls changed, one call at a time, after another process changed a class, and whenever it may have missed that, until

@@ -91,6 +91,9 @@ func (w *write) explain(op string, err error) error {
 
 func (db *DB) create(class *schema.Class, objects []*parse.Object) (*write, error) {
 	w := &write{db: db, layout: db.layout(class), ensure: true}
+	if len(objects) >= copyFrom {
+		return w, w.bulk(objects)
+	}
 	statements := make([]*sqlgen.Statement, len(objects))
 	var providers []string
 	for i, o := range objects {
@@ -108,6 +111,35 @@ func (db *DB) create(class *schema.Class, objects []*parse.Object) (*write, erro
 		return s.all(ctx, statements)
 	}
 	return w, nil
+}
+
+// copyFrom is from how many objects on COPY is faster than a statement for each.
+const copyFrom = 100
+
+// bulk makes the write one that stores new objects by COPY: one statement, all or none.
+func (w *write) bulk(objects []*parse.Object) error {
+	columns, rows, err := w.layout.Rows(objects)
+	if err != nil {
+		return err
+	}
+	var providers []string
+	for i, o := range objects {
+		bind(rows[i])
+		providers = appendProviders(providers, o.ClassName, &o.Map)
+	}
+	for i, name := range columns {
+		columns[i] = unquote(name)
+	}
+	class := w.layout.Class.Name
+	table := pgx.Identifier{w.db.dialect.Schema, w.db.dialect.TableName(class)}
+	w.run = func(ctx context.Context, s *session) error {
+		if err := w.db.ensureProviders(ctx, s, w.layout, providers); err != nil {
+			return err
+		}
+		_, err := s.conn.CopyFrom(ctx, table, columns, pgx.CopyFromRows(rows))
+		return err
+	}
+	return nil
 }
 
 // all runs statements, all or none: what is sent in one message is one transaction.

@@ -3,6 +3,7 @@ package sqlgen
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	"github.com/parley-backend/parley/parse"
 	"github.com/parley-backend/parley/query"
@@ -38,6 +39,44 @@ func (l *Layout) Insert(o *parse.Object) (*Statement, error) {
 		}
 	}
 	return &Statement{SQL: l.insertText(o, set, withExtra, len(args)), Args: args}, nil
+}
+
+// Rows returns objects as rows of a table, for a database that takes many at once: the quoted names of the columns that any of
+// them has a value for, and the values of each, nil where an object has none.
+func (l *Layout) Rows(objects []*parse.Object) (columns []string, rows [][]any, err error) {
+	var used []*Column
+	for i := range l.Columns {
+		c := &l.Columns[i]
+		if slices.ContainsFunc(objects, func(o *parse.Object) bool { return o.Get(c.Field) != nil }) {
+			used, columns = append(used, c), append(columns, c.Names...)
+		}
+	}
+	if l.extra != nil {
+		columns = append(columns, l.extra.Name())
+	}
+	rows = make([][]any, len(objects))
+	for i, o := range objects {
+		row := make([]any, 0, len(columns))
+		for _, c := range used {
+			v := o.Get(c.Field)
+			if v == nil {
+				row = append(row, make([]any, len(c.Names))...)
+				continue
+			}
+			if row, err = l.appendValue(row, c, v); err != nil {
+				return nil, nil, err
+			}
+		}
+		if l.extra != nil {
+			extra, err := l.ExtraOf(&o.Map)
+			if err != nil {
+				return nil, nil, err
+			}
+			row = append(row, extra)
+		}
+		rows[i] = row
+	}
+	return columns, rows, nil
 }
 
 const maxInserts = 256
