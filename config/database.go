@@ -129,6 +129,55 @@ func (b *Built) OpenStore(ctx context.Context, log *slog.Logger) (storage.Adapte
 	return db, nil
 }
 
+// OpenDatabase opens the database that databaseURI and databaseCredentials would name with these texts, for a command that works on more than
+// one. A file has to be there unless it is made. The function that is returned closes the database and ends what presents its login.
+func OpenDatabase(ctx context.Context, uri, login string, make bool, log *slog.Logger) (db storage.Adapter, name string, end func(), err error) {
+	flags := map[string]string{"databaseURI": uri}
+	if login != "" {
+		flags["databaseCredentials"] = login
+	}
+	values, err := Read(Input{Flags: flags})
+	if err != nil {
+		return nil, "", nil, err
+	}
+	b := &Built{nats: &natsLink{}}
+	if b.database, err = values.database(source.All()); err != nil {
+		return nil, "", nil, err
+	}
+	name = b.database.name()
+	if path := b.database.path; path == memoryStore || path == sqlite.Memory {
+		return nil, "", nil, Problem{"databaseURI", "is a database in memory, which ends with this command"}
+	} else if path != "" && !make {
+		if _, err := os.Stat(path); err != nil { // opening would make an empty one
+			return nil, "", nil, fmt.Errorf("there is no database at %s", path)
+		}
+	}
+	if db, err = b.OpenStore(ctx, log); err != nil {
+		b.Close()
+		return nil, "", nil, err
+	}
+	return db, name, func() {
+		_ = db.Close()
+		b.Close()
+	}, nil
+}
+
+// name tells which database it is, without user and password.
+func (d database) name() string {
+	if d.uri == "" {
+		path, err := filepath.Abs(d.path)
+		if err != nil {
+			path = d.path
+		}
+		return "sqlite://" + path
+	}
+	parsed, err := pgx.ParseConfig(d.uri)
+	if err != nil || d.uri == "postgres:///" {
+		return "postgres"
+	}
+	return fmt.Sprintf("postgres://%s:%d/%s", parsed.Host, parsed.Port, parsed.Database)
+}
+
 // lookAtStore tells whether the database can be opened, if there is one, and leaves no trace.
 func (b *Built) lookAtStore(ctx context.Context) error {
 	d := b.database

@@ -9,16 +9,29 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/parley-backend/parley/internal/pgtest"
 )
 
 // TestKill kills the server under load, twenty times: every write that was acknowledged is there when it runs again.
 func TestKill(t *testing.T) {
 	t.Parallel()
+	killed(t, 20, options()...)
+}
+
+// TestKillOnPostgres is the same with a database that outlives the server.
+func TestKillOnPostgres(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Start(t, pgtest.Options{})
+	killed(t, 8, options("--databaseURI="+server.Database(t)+"&pool_max_conns=8")...)
+}
+
+func killed(t *testing.T, rounds int, options ...string) {
 	dir := t.TempDir()
-	p := startServer(t, dir, options()...)
+	p := startServer(t, dir, options...)
 	counter := p.do(http.StatusCreated, http.MethodPost, "/classes/Counter", `{"n":0}`).body["objectId"].(string)
 	var added, tried int64 // increments that were acknowledged, and all of them
-	for round := range 20 {
+	for round := range rounds {
 		var mu sync.Mutex
 		acknowledged := map[string]float64{} // objectId to the number that was written
 		var count, increments, attempts atomic.Int64
@@ -72,7 +85,7 @@ func TestKill(t *testing.T) {
 		added += increments.Load()
 		tried += attempts.Load()
 
-		p = startServer(t, dir, options()...)
+		p = startServer(t, dir, options...)
 		where := url.QueryEscape(fmt.Sprintf(`{"round":%d}`, round))
 		var found struct {
 			Results []struct {

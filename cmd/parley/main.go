@@ -1,5 +1,5 @@
 // Command parley is the backend as one binary: parley serve runs it; parley backup and parley restore copy its database;
-// parley keys shows, rotates and revokes its keys; parley wasmcloud builds provider archives.
+// parley migrate moves it to another kind; parley keys shows, rotates and revokes its keys; parley wasmcloud builds provider archives.
 package main
 
 import (
@@ -31,6 +31,7 @@ func main() {
 type grammar struct {
 	Backup  backupCommand  `cmd:"" help:"Copy the live database into a new file."`
 	Restore restoreCommand `cmd:"" help:"Put a copy in the place of the database. The server must not be running."`
+	Migrate migrateCommand `cmd:"" help:"Look at a database before it is used, or copy it into another one."`
 	Keys    keysCommand    `cmd:"" help:"See, refresh, rotate and revoke the keys of the running server."`
 	Version struct{}       `cmd:"" help:"Print the version."`
 
@@ -73,6 +74,9 @@ func run(ctx context.Context, args, environ []string, out, errs io.Writer) (err 
 		return g.Backup.run(env)
 	case "restore":
 		return g.Restore.run(env)
+	case "migrate":
+		command, _, _ = strings.Cut(rest, " ")
+		return g.Migrate.run(env, command)
 	case "keys":
 		command, _, _ = strings.Cut(rest, " ")
 		return g.Keys.run(env, command)

@@ -20,6 +20,7 @@ import (
 	"github.com/parley-backend/parley"
 	"github.com/parley-backend/parley/config"
 	"github.com/parley-backend/parley/internal/metrics"
+	"github.com/parley-backend/parley/internal/migrate"
 	"github.com/parley-backend/parley/storage"
 )
 
@@ -96,6 +97,11 @@ func serve(env environment, built *config.Built, generated config.Generated, log
 	defer bus.Close()
 	if err != nil {
 		return err
+	}
+	if source, err := migrate.Unfinished(env.ctx, store); err != nil {
+		return err
+	} else if source != "" {
+		return fmt.Errorf("the database is an unfinished copy of %s: run parley migrate copy again, it goes on", source)
 	}
 	reader := again()
 	measured := metrics.New()
