@@ -2,6 +2,7 @@ package parley
 
 import (
 	"context"
+	"fmt"
 	"regexp"
 	"strings"
 
@@ -9,11 +10,25 @@ import (
 	"github.com/parley-backend/parley/cloud/node"
 	"github.com/parley-backend/parley/internal/auth"
 	"github.com/parley-backend/parley/internal/rest"
+	"github.com/parley-backend/parley/internal/webhook"
 )
 
 // Client returns a client that asks this server in process with the rights of the master key: for what an application does beside
 // requests. Cloud code has clients of its own, see [cloud.Request].
 func (s *Server) Client() *cloud.Client { return cloud.NewClient(s.objects.Acting(auth.System)) }
+
+// openWebhooks makes the service of webhooks. Nothing runs yet.
+func (s *Server) openWebhooks(hooks *cloud.Hooks) (err error) {
+	cfg := webhook.Config{Options: s.cfg.Webhooks, Store: s.cfg.Store, Schemas: s.schemas, Hooks: hooks, Key: s.webhookKey.Load, Log: s.log, Bus: s.cfg.Bus}
+	if s.cfg.Store.Capabilities().Shared {
+		cfg.Every = s.cfg.refreshEvery()
+	}
+	s.hooks, err = webhook.New(cfg)
+	if err != nil {
+		return fmt.Errorf("webhooks: %w", err)
+	}
+	return nil
+}
 
 // limitCloud makes the rate limits of the cloud code of this moment those of the REST API.
 func (s *Server) limitCloud() {

@@ -13,6 +13,7 @@ import (
 	"github.com/parley-backend/parley/internal/object"
 	"github.com/parley-backend/parley/internal/rest"
 	"github.com/parley-backend/parley/internal/user"
+	"github.com/parley-backend/parley/internal/webhook"
 	"github.com/parley-backend/parley/pubsub"
 	"github.com/parley-backend/parley/query"
 	"github.com/parley-backend/parley/storage"
@@ -38,6 +39,8 @@ type Config struct {
 	JavaScriptKey credential.Source
 	DotNetKey     credential.Source
 	RESTAPIKey    credential.Source
+	// WebhookKey is shown to webhooks, as X-Parse-Webhook-Key.
+	WebhookKey credential.Source
 	// Credentials tunes keys by the name of their option ("masterKey", "restAPIKey", …): TTL, Overlap, StaleMax,
 	// Startup and the like. Name, Role, Kind, Source and Set are filled in.
 	Credentials map[string]credential.Config
@@ -112,6 +115,10 @@ type Config struct {
 	// JavaScript is cloud code that was written for Parse Server, run by Node.js; nil for none. What Cloud registers counts before it.
 	// AppID, ServerURL, Log and OnChange are filled in.
 	JavaScript *node.Options
+	// Webhooks bounds the cloud code that is declared over /hooks.
+	Webhooks WebhookOptions
+	// NoScheduler leaves the schedules of jobs in _JobSchedule to somebody else.
+	NoScheduler bool
 
 	// SecurityCheck serves /security; SecurityCheckLog writes its report to the log at start.
 	SecurityCheck, SecurityCheckLog bool
@@ -155,6 +162,7 @@ type (
 	PasswordPolicy      = user.PasswordPolicy
 	AccountLockout      = user.AccountLockout
 	InstallationOptions = installation.Config
+	WebhookOptions      = webhook.Options
 	CacheOptions        = cache.Options
 )
 

@@ -27,6 +27,9 @@ type keySpec struct {
 // minInstallKey is how long Config.InstallKey must be, in bytes.
 const minInstallKey = 32
 
+// webhookKey is shown to webhooks, and verifies nothing.
+const webhookKey = "webhookKey"
+
 // clientRole is the role of the client keys.
 const clientRole = "client"
 
@@ -39,6 +42,7 @@ func (c *Config) keys() []keySpec {
 		{"javascriptKey", clientRole, credential.API, c.JavaScriptKey},
 		{"dotNetKey", clientRole, credential.API, c.DotNetKey},
 		{"restAPIKey", clientRole, credential.API, c.RESTAPIKey},
+		{webhookKey, webhookKey, credential.Webhook, c.WebhookKey},
 	}
 }
 
@@ -51,6 +55,7 @@ func (c *Config) credentials(log *slog.Logger, weak *weakKeys, node *broadcast.N
 		}
 		cfg := c.Credentials[spec.name]
 		cfg.Name, cfg.Role, cfg.Kind, cfg.Source = spec.name, spec.role, spec.kind, spec.source
+		cfg.Present = spec.name == webhookKey
 		if cfg.InstallKey.Len() == 0 { // what is revoked on one server is known on another by its digest under this key
 			cfg.InstallKey = c.InstallKey
 		}
@@ -134,8 +139,25 @@ func (s *Server) openKeys() error {
 		}
 	}
 	s.keys = verifying(s.set.Get, configured, lists, s.log)
+	if err := s.presentWebhookKey(s.set.Get); err != nil {
+		return err
+	}
 	s.cfg.forgetKeys()
 	return nil
+}
+
+// presentWebhookKey makes the webhook key that find finds the one that is shown to webhooks from now on.
+func (s *Server) presentWebhookKey(find func(name string) *credential.Credential) error {
+	c := find(webhookKey)
+	if c == nil {
+		s.webhookKey.Store(nil)
+		return nil
+	}
+	presenter, err := credential.Present(c)
+	if err == nil {
+		s.webhookKey.Store(presenter)
+	}
+	return err
 }
 
 // startKeys reads the keys, and begins to hear what other servers tell of them.
@@ -202,6 +224,9 @@ func (s *Server) Reload(ctx context.Context, cfg Config) error {
 	// The addresses come first: no key is accepted from where neither configuration accepts it.
 	err = s.set.Replace(ctx, configured, func(find func(string) *credential.Credential) {
 		s.keys.Replace(verifying(find, configured, lists, s.log))
+		if err := s.presentWebhookKey(find); err != nil {
+			s.log.Error("webhooks keep the key that they had", "error", err.Error())
+		}
 	})
 	if err == nil && s.node != nil {
 		s.node.Compare() // of a key that was added the others may know what is revoked
@@ -212,7 +237,7 @@ func (s *Server) Reload(ctx context.Context, cfg Config) error {
 // forgetKeys lets go of the sources: a literal's value need not stay in memory for our sake.
 func (c *Config) forgetKeys() {
 	c.MasterKey, c.MaintenanceKey, c.ReadOnlyMasterKey = nil, nil, nil
-	c.ClientKey, c.JavaScriptKey, c.DotNetKey, c.RESTAPIKey = nil, nil, nil, nil
+	c.ClientKey, c.JavaScriptKey, c.DotNetKey, c.RESTAPIKey, c.WebhookKey = nil, nil, nil, nil, nil
 	c.Credentials = nil
 }
 

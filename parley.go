@@ -25,6 +25,7 @@ import (
 	"github.com/parley-backend/parley/internal/schemas"
 	"github.com/parley-backend/parley/internal/session"
 	"github.com/parley-backend/parley/internal/user"
+	"github.com/parley-backend/parley/internal/webhook"
 )
 
 // Server is one application, served. It is an http.Handler for the paths below the mount path.
@@ -39,11 +40,14 @@ type Server struct {
 	objects *object.Objects
 	cloud   *cloud.Hooks
 	code    *node.Runtime // nil without cloud code in JavaScript
-	state   atomic.Value  // rest.State
+	hooks   *webhook.Service
+	state   atomic.Value // rest.State
 	close   sync.Once
 	weak    weakKeys
 	stop    context.CancelFunc
 	aside   sync.WaitGroup // what runs in the background besides the keys
+
+	webhookKey atomic.Pointer[credential.Presenter[credential.Secret]] // nil without one
 }
 
 // New wires an application together, reads its keys and its schema, and starts what runs in the background: the refresh of
@@ -76,6 +80,10 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		s.stopKeys()
 		return nil, err
 	}
+	if err := s.hooks.Start(ctx); err != nil {
+		s.stopKeys()
+		return nil, fmt.Errorf("reading the webhooks: %w", err)
+	}
 	s.background()
 	if err := s.startCode(ctx); err != nil {
 		s.Close()
@@ -95,13 +103,17 @@ func (s *Server) background() {
 	if !s.cfg.Store.Capabilities().Shared {
 		return
 	}
-	every := s.cfg.SchemaCacheTTL
-	if every <= 0 {
-		every = 5 * time.Second
-	}
 	s.aside.Go(func() {
-		s.schemas.Follow(ctx, every, func(err error) { s.log.Error("reading the schema", "error", err.Error()) })
+		s.schemas.Follow(ctx, s.cfg.refreshEvery(), func(err error) { s.log.Error("reading the schema", "error", err.Error()) })
 	})
+}
+
+// refreshEvery is how long what another process changed in the database may go unseen.
+func (c *Config) refreshEvery() time.Duration {
+	if c.SchemaCacheTTL <= 0 {
+		return 5 * time.Second
+	}
+	return c.SchemaCacheTTL
 }
 
 func (c *Config) check() error {
@@ -143,6 +155,9 @@ func (s *Server) wire(ctx context.Context, proxies auth.Proxies) error {
 	if err != nil {
 		return err
 	}
+	if err := s.openWebhooks(hooks); err != nil {
+		return err
+	}
 	objects := object.New(object.Config{
 		Cloud: hooks, RolesOf: roles.Of,
 		REST: func(ctx context.Context, objects *object.Objects, caller *auth.Caller, ask cloud.Ask) *cloud.Answer {
@@ -165,7 +180,7 @@ func (s *Server) wire(ctx context.Context, proxies auth.Proxies) error {
 	restConfig := rest.Config{
 		AppID: cfg.AppID, MountPath: s.mountPath(), ServerURL: cfg.ServerURL, PublicServerURL: cfg.PublicServerURL,
 		Version: cfg.Version, Keys: s.keys, Proxies: proxies,
-		Objects: objects, Schemas: s.schemas, Users: users, Sessions: sessions, Rules: rules, Store: cfg.Store, Log: s.log,
+		Objects: objects, Schemas: s.schemas, Users: users, Sessions: sessions, Rules: rules, Store: cfg.Store, Log: s.log, Webhooks: s.hooks,
 		MaxUploadSize: cfg.MaxUploadSize, MaxConcurrent: cfg.MaxConcurrentRequests, ClientTimeout: cfg.Timeouts.Client, Query: cfg.Query, BatchLimit: cfg.BatchLimit,
 		AllowOrigin: cfg.AllowOrigin, AllowHeaders: cfg.AllowHeaders, RouteAllowList: cfg.RouteAllowList,
 		RateLimits: cfg.RateLimits, Idempotency: cfg.Idempotency, VerboseErrors: cfg.VerboseErrors,
@@ -247,6 +262,7 @@ func (s *Server) Close() {
 			s.code.Close()
 		}
 		s.stop()
+		s.hooks.Stop()
 		s.stopKeys()
 		s.aside.Wait()
 	})

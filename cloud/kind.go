@@ -1,6 +1,7 @@
 package cloud
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/parley-backend/parley/schema"
@@ -81,6 +82,22 @@ func ruleOf(kind Kind) (rule, bool) {
 
 // own are classes that the server writes by itself: nothing would run where a trigger of them is expected to.
 var own = []string{"_Hooks", "_GlobalConfig", "_GraphQLConfig", "_Idempotency"}
+
+// Possible tells what is wrong with a trigger of a kind and a class, nil for nothing.
+func Possible(kind Kind, class string) error {
+	if problem := impossible(slot{kind, class}); problem != "" {
+		return errors.New(problem)
+	}
+	return nil
+}
+
+// PossibleName tells what is wrong with the name of a function or a job.
+func PossibleName(name string) error {
+	if badName(name) {
+		return errors.New("a name is not empty and has no quotation marks")
+	}
+	return nil
+}
 
 // impossible says why there can be no such trigger, "" when there can. The sentences about classes are those of Parse Server.
 func impossible(at slot) string {

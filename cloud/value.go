@@ -14,6 +14,11 @@ import (
 // maxValueDepth bounds how deep a Go value may be: one that holds itself has no end.
 const maxValueDepth = 100
 
+// Null is the result of a function that answers null: nil is an answer without a result.
+var Null any = null{}
+
+type null struct{}
+
 // Value returns what a Go value is in Parse: a value of package parse (see there) is itself, numbers of all kinds are Numbers
 // (JSON null when they are not finite), a time.Time is a Date, []byte is Bytes, slices and arrays are Arrays, maps with text as keys and structs are Objects
 // with the names that encoding/json gives them. A *parse.Object is shown with all its fields. What else there is goes by its MarshalJSON or MarshalText.
@@ -54,6 +59,8 @@ func valueOf(v any, depth int) (any, error) {
 		return nil, fmt.Errorf("a value is more than %d levels deep", maxValueDepth)
 	}
 	switch v := v.(type) {
+	case null:
+		return nil, nil
 	case nil, bool, string, parse.Date, parse.Pointer, parse.Relation, parse.GeoPoint, parse.Polygon, parse.File, parse.Bytes, parse.ACL:
 		return v, nil
 	case float64:

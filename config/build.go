@@ -261,6 +261,21 @@ func (b *builder) objects(c *parley.Config) {
 	i.ClearDuplicates = b.oneOf("installation.duplicateDeviceTokenAction", "delete", "update") == "update"
 	i.KeepInstallationID = b.oneOf("installation.duplicateDeviceTokenMergePriority", "deviceToken", "installationId") == "installationId"
 	c.Installations = i
+	positive := func(option string) int {
+		n := v.Int(option)
+		if n <= 0 {
+			b.problem(option, "must be more than 0")
+		}
+		return n
+	}
+	c.Webhooks = parley.WebhookOptions{
+		Allow: v.List("webhooks.allow"), Timeout: time.Duration(positive("webhooks.timeout")) * time.Second,
+		MaxAnswer: int64(positive("webhooks.maxAnswer")), MaxConcurrent: positive("webhooks.maxConcurrent"),
+	}
+	if err := c.Webhooks.Check(); err != nil {
+		b.problem("webhooks.allow", "%v", err)
+	}
+	c.NoScheduler = !v.Bool("jobs.scheduler")
 }
 
 func (b *builder) oneOf(option string, allowed ...string) string {

@@ -98,6 +98,13 @@ var ownOptions = []Option{
 	{Name: "databaseReplicaURI", Env: "PARLEY_DATABASE_REPLICA_URI", Kind: Secret, For: PostgreSQL, Doc: "Replicas of the database that reads may go to, each a postgres://… or a reference to one; several as a list (JSON)"},
 	{Name: "databaseReplicaCredentials", Env: "PARLEY_DATABASE_REPLICA_CREDENTIALS", Kind: Secret, For: PostgreSQL, Doc: "Login for the replicas, as databaseCredentials, which are used by default"},
 	{Name: "keyRotateEvery", Env: "PARLEY_KEY_ROTATE_EVERY", Kind: Int, Doc: "Days after which a key should have been rotated: told by the log, the metrics, parley keys status and /security, never enforced; 30 for the privileged keys and 90 for the client keys by default, 0 for never"},
+	{Name: "webhooks", Env: "PARLEY_WEBHOOKS", Kind: Group, Doc: "Bounds of the cloud code that is declared over /hooks"},
+	{Name: "webhooks.allow", Env: "PARLEY_WEBHOOKS_ALLOW", Kind: List, Doc: "Hosts that webhooks may be called at: names, *.example.com, addresses and ranges like 10.0.0.0/8; by default all"},
+	{Name: "webhooks.timeout", Env: "PARLEY_WEBHOOKS_TIMEOUT", Kind: Int, Default: "30", Doc: "Seconds that a webhook may take to answer"},
+	{Name: "webhooks.maxAnswer", Env: "PARLEY_WEBHOOKS_MAX_ANSWER", Kind: Int, Default: "10485760", Doc: "Longest answer of a webhook, in bytes"},
+	{Name: "webhooks.maxConcurrent", Env: "PARLEY_WEBHOOKS_MAX_CONCURRENT", Kind: Int, Default: "128", Doc: "Calls of webhooks at one host at a time; more wait"},
+	{Name: "jobs", Env: "PARLEY_JOBS", Kind: Group, Doc: "Jobs of the cloud code"},
+	{Name: "jobs.scheduler", Env: "PARLEY_JOBS_SCHEDULER", Kind: Bool, Default: "true", Doc: "Start jobs by the schedules that are stored in _JobSchedule"},
 	{Name: "keyOverlap", Env: "PARLEY_KEY_OVERLAP", Kind: Int, Doc: "Seconds that a replaced master, maintenance or read-only key is still accepted; 600 by default, 0 for none"},
 }
 

@@ -18,7 +18,7 @@ import (
 
 // reloaded are the options that take effect when the configuration is read again; all others need a restart.
 var reloaded = []string{
-	"masterKey", "maintenanceKey", "readOnlyMasterKey", "clientKey", "javascriptKey", "dotNetKey", "restAPIKey",
+	"masterKey", "maintenanceKey", "readOnlyMasterKey", "clientKey", "javascriptKey", "dotNetKey", "restAPIKey", "webhookKey",
 	"masterKeyIps", "maintenanceKeyIps", "readOnlyMasterKeyIps", "masterKeyTtl", "keyOverlap", "keyRotateEvery",
 }
 
@@ -31,7 +31,7 @@ type keyOption struct {
 func keyOptions(c *parley.Config) []keyOption {
 	return []keyOption{
 		{"masterKey", &c.MasterKey}, {"maintenanceKey", &c.MaintenanceKey}, {"readOnlyMasterKey", &c.ReadOnlyMasterKey},
-		{"clientKey", &c.ClientKey}, {"javascriptKey", &c.JavaScriptKey}, {"dotNetKey", &c.DotNetKey}, {"restAPIKey", &c.RESTAPIKey},
+		{"clientKey", &c.ClientKey}, {"javascriptKey", &c.JavaScriptKey}, {"dotNetKey", &c.DotNetKey}, {"restAPIKey", &c.RESTAPIKey}, {"webhookKey", &c.WebhookKey},
 	}
 }
 

@@ -112,5 +112,5 @@ var parseOptions = []Option{
 	{Name: "verbose", Env: "VERBOSE", Kind: Bool, Doc: "Verbose logs"},
 	{Name: "verifyServerUrl", Env: "PARSE_SERVER_VERIFY_SERVER_URL", Kind: Bool, Default: "true", Effect: Moot, Note: "the server knows its own address", Doc: "Self-request /health after start"},
 	{Name: "verifyUserEmails", Env: "PARSE_SERVER_VERIFY_USER_EMAILS", Kind: Bool, Default: "false", Effect: Refused, Note: "mail is not available in this version, so nobody could verify an address", Doc: "Refuse the login of users with an unverified e-mail address"},
-	{Name: "webhookKey", Env: "PARSE_SERVER_WEBHOOK_KEY", Kind: Secret, Effect: Later, Note: "Cloud Code", Doc: "Value sent as X-Parse-Webhook-Key on outgoing hooks"},
+	{Name: "webhookKey", Env: "PARSE_SERVER_WEBHOOK_KEY", Kind: Secret, Doc: "Value sent as X-Parse-Webhook-Key to webhooks"},
 }

@@ -8,6 +8,9 @@ import "fmt"
 type Error struct {
 	Code    Code
 	Message string
+	// Value, when it is not nil, is what the client reads where Message stands otherwise: a webhook may fail with an object. Message says
+	// in words what happened, then.
+	Value any
 	// Reason, when set, is the detailed text that is logged, and that is answered in place of Message
 	// when sanitized error responses are switched off (option enableSanitizedErrorResponse).
 	Reason string

@@ -47,7 +47,38 @@ func putConfig(ctx context.Context, s *Server, r *request) (*reply, error) {
 		return nil, parse.Errorf(parse.InvalidJSON, "params must be an object")
 	}
 	params, only := mapOf(r.body.Get("params")), mapOf(r.body.Get("masterKeyOnly"))
-	err := s.mergeTheOnly(ctx, "_GlobalConfig", func(row *parse.Object) error {
+	if !r.objects.WatchesConfig() {
+		if _, err := s.writeConfig(ctx, params, only); err != nil {
+			return nil, err
+		}
+		return &reply{body: parse.NewMap("result", true)}, nil
+	}
+	class, _ := s.cfg.Schemas.Class("_GlobalConfig")
+	row, err := theOnly(ctx, s.cfg.Store, class)
+	if err != nil {
+		return nil, err
+	}
+	var original *parse.Map
+	if row != nil {
+		original = mapOf(row.Get("params"))
+	}
+	params, shared, err := r.objects.SavingConfig(ctx, r.caller, params, original)
+	if err != nil {
+		return nil, err
+	}
+	now, err := s.writeConfig(ctx, params, only)
+	if err == nil {
+		err = r.objects.SavedConfig(ctx, r.caller, now, original, shared)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &reply{body: parse.NewMap("result", true)}, nil
+}
+
+// writeConfig merges parameters into the stored ones and returns all of them.
+func (s *Server) writeConfig(ctx context.Context, params, only *parse.Map) (now *parse.Map, err error) {
+	err = s.mergeTheOnly(ctx, "_GlobalConfig", func(row *parse.Object) error {
 		stored, secret := mapOf(row.Get("params")), mapOf(row.Get("masterKeyOnly"))
 		for name, value := range params.All() {
 			secret.Set(name, only.Get(name) == true)
@@ -66,12 +97,10 @@ func putConfig(ctx context.Context, s *Server, r *request) (*reply, error) {
 		}
 		row.Set("params", stored)
 		row.Set("masterKeyOnly", secret)
+		now = stored
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return &reply{body: parse.NewMap("result", true)}, nil
+	return now, err
 }
 
 // mergeTheOnly changes the single object of a class in a transaction, and makes it when it does not exist.

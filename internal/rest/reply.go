@@ -148,6 +148,9 @@ func (s *Server) errorBody(err error) *parse.Map {
 		if s.cfg.VerboseErrors && perr.Reason != "" {
 			text = perr.Reason
 		}
+		if perr.Value != nil {
+			return parse.NewMap("code", float64(perr.Code), "error", perr.Value)
+		}
 		return parse.NewMap("code", float64(perr.Code), "error", text)
 	}
 	var limited *rateLimited

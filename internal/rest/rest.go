@@ -22,6 +22,7 @@ import (
 	"github.com/parley-backend/parley/internal/schemas"
 	"github.com/parley-backend/parley/internal/session"
 	"github.com/parley-backend/parley/internal/user"
+	"github.com/parley-backend/parley/internal/webhook"
 	"github.com/parley-backend/parley/query"
 	"github.com/parley-backend/parley/storage"
 )
@@ -43,6 +44,8 @@ type Config struct {
 	Schemas  *schemas.Schemas
 	Users    *user.Users
 	Sessions *session.Sessions
+	// Webhooks are what /hooks declares.
+	Webhooks *webhook.Service
 	// Rules are those of Objects: changing a class shows what they protect of it.
 	Rules access.Rules
 	// Store keeps the request ids of Idempotency.

@@ -44,6 +44,7 @@ var table = join(
 	classRoutes("/roles", "_Role", anyone),
 	classRoutes("/installations", "_Installation", anyone),
 	classRoutes("/push_audiences", "_Audience", masterKey),
+	hookRoutes,
 	unconfigured,
 )
 

@@ -20,15 +20,6 @@ var unconfigured = []route{
 	{http.MethodPut, "/cloud_code/jobs/:id", masterWrite, noObject, false},
 	{http.MethodDelete, "/cloud_code/jobs/:id", masterWrite, noObject, false},
 
-	{http.MethodGet, "/hooks/functions", masterKey, emptyList, false},
-	{http.MethodGet, "/hooks/functions/:name", masterKey, noHook, false},
-	{http.MethodPost, "/hooks/functions", masterWrite, noHooks, false},
-	{http.MethodPut, "/hooks/functions/:name", masterWrite, noHook, false},
-	{http.MethodGet, "/hooks/triggers", masterKey, emptyList, false},
-	{http.MethodGet, "/hooks/triggers/:class/:trigger", masterKey, noTrigger, false},
-	{http.MethodPost, "/hooks/triggers", masterWrite, noHooks, false},
-	{http.MethodPut, "/hooks/triggers/:class/:trigger", masterWrite, noTrigger, false},
-
 	{http.MethodPost, "/push", masterWrite, noPush, false},
 	{http.MethodGet, "/scriptlog", masterKey, noLogs, false},
 	{http.MethodGet, "/graphql-config", masterKey, emptyObject, false},
@@ -62,18 +53,6 @@ func noJobs(context.Context, *Server, *request) (*reply, error) {
 
 func noJobToSchedule(context.Context, *Server, *request) (*reply, error) {
 	return nil, parse.Errorf(parse.InternalServerError, "Cannot Schedule a job that is not deployed")
-}
-
-func noHook(_ context.Context, _ *Server, r *request) (*reply, error) {
-	return nil, parse.Errorf(parse.HookError, "no function named: %s is defined", r.params.get("name"))
-}
-
-func noTrigger(_ context.Context, _ *Server, r *request) (*reply, error) {
-	return nil, parse.Errorf(parse.HookError, "class %s does not exist", r.params.get("class"))
-}
-
-func noHooks(context.Context, *Server, *request) (*reply, error) {
-	return nil, parse.Errorf(parse.HookError, "webhooks are not available on this server")
 }
 
 func noPush(_ context.Context, _ *Server, r *request) (*reply, error) {

@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/parley-backend/parley/cloud"
 	"github.com/parley-backend/parley/credential"
 	"github.com/parley-backend/parley/internal/access"
 	"github.com/parley-backend/parley/internal/auth"
@@ -23,6 +24,7 @@ import (
 	"github.com/parley-backend/parley/internal/schemas"
 	"github.com/parley-backend/parley/internal/session"
 	"github.com/parley-backend/parley/internal/user"
+	"github.com/parley-backend/parley/internal/webhook"
 	"github.com/parley-backend/parley/storage"
 	"github.com/parley-backend/parley/storage/memory"
 )
@@ -66,8 +68,17 @@ func newWorld(t *testing.T, change ...func(*Config)) *world {
 	objects := object.New(object.Config{Store: w.store, Schemas: all, Rules: rules, Behaviors: map[string]object.Behavior{
 		"_User": users, "_Session": sessions, "_Role": roles, "_Installation": installation.New(installation.Config{}),
 	}})
+	code, err := (*cloud.Code)(nil).Compile(cloud.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	hooks, err := webhook.New(webhook.Config{Store: w.store, Schemas: all, Hooks: code})
+	if err != nil {
+		t.Fatal(err)
+	}
 	cfg := Config{
-		AppID: "app", MountPath: "/parse", Version: "9.9.9", Log: slog.New(slog.NewTextHandler(w.log, nil)), Store: w.store, Schemas: all,
+		Webhooks: hooks,
+		AppID:    "app", MountPath: "/parse", Version: "9.9.9", Log: slog.New(slog.NewTextHandler(w.log, nil)), Store: w.store, Schemas: all,
 		Users: users, Sessions: sessions, Objects: objects, Rules: rules,
 		Keys: &auth.Keys{
 			Master: auth.Key{Verifier: key("mk"), IPs: auth.Loopback()}, ReadOnly: auth.Key{Verifier: key("ro"), IPs: auth.Anywhere()},
