@@ -120,14 +120,50 @@ func (db *DB) SaveClass(ctx context.Context, class *schema.Class) error {
 	return nil
 }
 
+// saveClass makes tables and columns before it takes hold of the stored class, as Parse Server does: the two wait for each other in one
+// order, and what Parse Server stored meanwhile is not overwritten.
 func (db *DB) saveClass(ctx context.Context, s *session, class, base *schema.Class) (*schema.Class, error) {
 	if err := db.lockTables(ctx, s); err != nil {
 		return nil, err
 	}
-	stored, err := db.storedClass(ctx, s, class.Name)
+	stored, err := db.storedClass(ctx, s, class.Name, "")
 	if err != nil {
 		return nil, err
 	}
+	for {
+		merged, err := db.build(ctx, s, stored, class, base)
+		if err != nil {
+			return nil, err
+		}
+		held, err := db.storedClass(ctx, s, class.Name, " FOR UPDATE")
+		if err != nil {
+			return nil, err
+		}
+		if held == nil || stored != nil && held.Equal(stored) {
+			class = merged
+			break
+		}
+		stored = held // it cannot change again
+	}
+	if stored == nil && schema.IsVolatile(class.Name) && class.Equal(schema.New(class.Name)) {
+		return class, nil // Parse Server keeps no row of it, and would show it among the schemas
+	}
+	text, err := marshal(class)
+	if err != nil {
+		return nil, err
+	}
+	if strings.Contains(text, `\u0000`) {
+		return nil, &storage.Error{Kind: storage.Unsupported, Op: "postgres.SaveClass", Class: class.Name, Err: errors.New("a default value with the character U+0000")}
+	}
+	if _, err := s.exec(ctx, "INSERT INTO "+db.dialect.Table("_SCHEMA")+` ("className", "schema", "isParseClass") VALUES ($1, $2, true)
+		ON CONFLICT ("className") DO UPDATE SET "schema" = excluded."schema", "isParseClass" = true`, class.Name, text); err != nil {
+		return nil, err
+	}
+	return class, s.notify(ctx, db.sender)
+}
+
+// build makes tables, columns and indexes those of the class, and returns it with what others added to the stored one.
+func (db *DB) build(ctx context.Context, s *session, stored, class, base *schema.Class) (*schema.Class, error) {
 	if stored != nil {
 		var gone []string
 		class, gone = sqlgen.Merge(stored, class, base)
@@ -154,27 +190,13 @@ func (db *DB) saveClass(ctx context.Context, s *session, class, base *schema.Cla
 			}
 		}
 	}
-	if stored == nil && schema.IsVolatile(class.Name) && class.Equal(schema.New(class.Name)) {
-		return class, nil // Parse Server keeps no row of it, and would show it among the schemas
-	}
-	text, err := marshal(class)
-	if err != nil {
-		return nil, err
-	}
-	if strings.Contains(text, `\u0000`) {
-		return nil, &storage.Error{Kind: storage.Unsupported, Op: "postgres.SaveClass", Class: class.Name, Err: errors.New("a default value with the character U+0000")}
-	}
-	if _, err := s.exec(ctx, "INSERT INTO "+db.dialect.Table("_SCHEMA")+` ("className", "schema", "isParseClass") VALUES ($1, $2, true)
-		ON CONFLICT ("className") DO UPDATE SET "schema" = excluded."schema", "isParseClass" = true`, class.Name, text); err != nil {
-		return nil, err
-	}
-	return class, s.notify(ctx, db.sender)
+	return class, nil
 }
 
-// storedClass returns the class as it is in the database, nil when it is not there.
-func (db *DB) storedClass(ctx context.Context, s *session, name string) (*schema.Class, error) {
+// storedClass returns the class as it is in the database, nil when it is not there; hold is "" or " FOR UPDATE".
+func (db *DB) storedClass(ctx context.Context, s *session, name, hold string) (*schema.Class, error) {
 	var text string
-	err := s.row(ctx, `SELECT "schema"::text FROM `+db.dialect.Table("_SCHEMA")+` WHERE "className" = $1`, []any{name}, &text)
+	err := s.row(ctx, `SELECT "schema"::text FROM `+db.dialect.Table("_SCHEMA")+` WHERE "className" = $1`+hold, []any{name}, &text)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}
@@ -224,7 +246,7 @@ func (db *DB) dropClass(ctx context.Context, s *session, class string) error {
 	if err != nil {
 		return err
 	}
-	stored, err := db.storedClass(ctx, s, class)
+	stored, err := db.storedClass(ctx, s, class, "")
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
@@ -157,6 +158,51 @@ func TestLayout(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("tables and indexes: (-want +got)\n%s", diff)
+	}
+}
+
+// TestParseServerAddsAField: Parse Server adds a column and then stores the field, in a transaction. Who saves the class meanwhile waits
+// for it, and keeps what it stored.
+func TestParseServerAddsAField(t *testing.T) {
+	uri := pgtest.Shared(t).Schema(t)
+	db := open(t, Config{URI: uri})
+	save(t, db, thing())
+	conn, err := pgx.Connect(t.Context(), uri)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	for i, statements := range []string{
+		`BEGIN; ALTER TABLE "Thing" ADD COLUMN "theirs0" text; UPDATE "_SCHEMA" SET "schema" = jsonb_set("schema", '{fields,theirs0}', '{"type": "String"}') WHERE "className" = 'Thing'`,
+		`BEGIN; UPDATE "_SCHEMA" SET "schema" = jsonb_set("schema", '{fields,theirs1}', '{"type": "String"}') WHERE "className" = 'Thing'`,
+	} {
+		if _, err := conn.PgConn().Exec(t.Context(), statements).ReadAll(); err != nil {
+			t.Fatal(err)
+		}
+		class := thing()
+		class.Fields[fmt.Sprint("ours", i)] = schema.Field{Type: schema.Number}
+		saved := make(chan error, 1)
+		go func() { saved <- db.SaveClass(context.Background(), class) }()
+		for waits := false; !waits; time.Sleep(time.Millisecond) {
+			if err := conn.QueryRow(t.Context(), "SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid)))").Scan(&waits); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := conn.Exec(t.Context(), "COMMIT"); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-saved; err != nil {
+			t.Errorf("SaveClass = %v", err)
+		}
+		classes, err := db.Classes(t.Context())
+		if err != nil || len(classes) != 1 {
+			t.Fatalf("Classes() = %v, %v", classes, err)
+		}
+		for _, name := range []string{"theirs", "ours"} {
+			if name = fmt.Sprint(name, i); classes[0].Fields[name].Type == "" {
+				t.Errorf("%s is not stored", name)
+			}
+		}
 	}
 }
 
