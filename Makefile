@@ -13,8 +13,8 @@ run: ## serve on the embedded database, keys are generated at the first start
 	$(GO) run ./cmd/parley serve
 
 .PHONY: build
-build: ## build the static binary bin/parley
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/parley ./cmd/parley
+build: ## build the static binaries bin/parley and bin/parley-messaging
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/ ./cmd/parley ./cmd/parley-messaging
 
 .PHONY: test
 test: deps check ## install what the tests need, then check and run all of them with the race detector

@@ -98,9 +98,6 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	err = r.run(ctx)
-	if err != nil {
-		r.log.Error("the provider ends", "error", err)
-	}
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.Shutdown)
 	defer cancel()
 	r.sendTelemetry(end)

@@ -106,6 +106,15 @@ const (
 	configSubject   = "config.update"
 )
 
+// The keys of a provider's config that are for the runtime, in any case. Those of OpenTelemetry are in OTel.With.
+const (
+	latticeKey  = "lattice_credentials" // also among the provider's secrets
+	shutdownKey = "shutdown_timeout_ms"
+)
+
+// ConfigKeys are the keys of a provider's config that are not for the Provider, in lower case, besides those of OpenTelemetry.
+func ConfigKeys() []string { return []string{latticeKey, shutdownKey} }
+
 // subjects are those of the host's messages. Links come to the key of this process, because nobody else can open their secrets;
 // hosts that know no such keys send them to the provider.
 func (r *Runtime) subjects() []string {
@@ -279,11 +288,10 @@ func (r *Runtime) relogin(before, after map[string]string) error {
 
 // latticeSetting is where the login of the lattice comes from if not from the host data: a reference, or a login itself.
 func (r *Runtime) latticeSetting(config map[string]string) string {
-	const name = "lattice_credentials"
-	if secret, has := named(r.data.Secrets, name); has {
+	if secret, has := named(r.data.Secrets, latticeKey); has {
 		return string(secret.Reveal())
 	}
-	setting, _ := named(config, name)
+	setting, _ := named(config, latticeKey)
 	return setting
 }
 
@@ -291,14 +299,13 @@ func (r *Runtime) latticeSetting(config map[string]string) string {
 func (r *Runtime) shutdownTime() time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	const name = "shutdown_timeout_ms"
-	text, has := named(r.config, name)
+	text, has := named(r.config, shutdownKey)
 	if !has {
 		return r.o.Shutdown
 	}
 	ms, err := strconv.ParseUint(strings.TrimSpace(text), 10, 31)
 	if err != nil || ms == 0 {
-		r.log.Warn(name+" is not a number of milliseconds", "used", r.o.Shutdown)
+		r.log.Warn(shutdownKey+" is not a number of milliseconds", "used", r.o.Shutdown)
 		return r.o.Shutdown
 	}
 	return time.Duration(ms) * time.Millisecond
