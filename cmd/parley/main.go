@@ -33,6 +33,7 @@ type grammar struct {
 	Restore restoreCommand `cmd:"" help:"Put a copy in the place of the database. The server must not be running."`
 	Migrate migrateCommand `cmd:"" help:"Look at a database before it is used, or copy it into another one."`
 	Keys    keysCommand    `cmd:"" help:"See, refresh, rotate and revoke the keys of the running server."`
+	Cloud   cloudCommand   `cmd:"" help:"Look at cloud code in JavaScript."`
 	Version struct{}       `cmd:"" help:"Print the version."`
 
 	Wasmcloud wasmcloudCommand `cmd:"" help:"Provider archives for wasmCloud."`
@@ -80,6 +81,8 @@ func run(ctx context.Context, args, environ []string, out, errs io.Writer) (err 
 	case "keys":
 		command, _, _ = strings.Cut(rest, " ")
 		return g.Keys.run(env, command)
+	case "cloud":
+		return g.Cloud.Check.run(env)
 	case "wasmcloud":
 		command, _, _ = strings.Cut(rest, " ")
 		return g.Wasmcloud.run(env, command)

@@ -23,6 +23,27 @@ const (
 )
 
 func TestSDK(t *testing.T) {
+	node := sdk(t)
+	url := serve(t)
+	cmd := exec.CommandContext(t.Context(), node, "--test", "--test-reporter=tap", "sdk.test.mjs")
+	cmd.Env = append(os.Environ(), "PARLEY_TEST_URL="+url, "PARLEY_TEST_APP_ID="+appID, "PARLEY_TEST_MASTER_KEY="+masterKey)
+	out, err := cmd.CombinedOutput()
+	report(t, string(out), "sdk.test.mjs")
+	if err != nil {
+		t.Errorf("node --test: %v", err)
+	}
+	source, err := os.ReadFile("sdk.test.mjs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if calls := distinctCalls(string(source)); calls < 60 {
+		t.Errorf("the tests make %d distinct calls of the SDK, want at least 60", calls)
+	}
+}
+
+// sdk returns the path of Node. Without it, or without the SDK, the test is skipped.
+func sdk(t testing.TB) string {
+	t.Helper()
 	node, err := exec.LookPath("node")
 	if err != nil {
 		t.Skip("Node.js is not installed: the SDK tests need it")
@@ -30,26 +51,25 @@ func TestSDK(t *testing.T) {
 	if _, err := os.Stat("node_modules/parse"); err != nil {
 		t.Skip("the SDK is not installed: run `make deps`")
 	}
-	url := serve(t)
-	cmd := exec.CommandContext(t.Context(), node, "--test", "--test-reporter=tap", "sdk.test.mjs")
-	cmd.Env = append(os.Environ(), "PARLEY_TEST_URL="+url, "PARLEY_TEST_APP_ID="+appID, "PARLEY_TEST_MASTER_KEY="+masterKey)
-	out, err := cmd.CombinedOutput()
-	report(t, string(out))
-	if err != nil {
-		t.Errorf("node --test: %v", err)
-	}
+	return node
 }
 
 // serve starts a server on SQLite and returns the URL of its API.
 func serve(t *testing.T) string {
 	t.Helper()
+	url, _ := serveWith(t, func(*parley.Config) {})
+	return url
+}
+
+func serveWith(t testing.TB, change func(*parley.Config)) (string, *parley.Server) {
+	t.Helper()
 	db, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "sdk.db")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := parley.New(t.Context(), parley.Config{
-		AppID: appID, MasterKey: credential.Literal(masterKey), Store: db, AllowClientClassCreation: true,
-	})
+	config := parley.Config{AppID: appID, MasterKey: credential.Literal(masterKey), Store: db, AllowClientClassCreation: true}
+	change(&config)
+	server, err := parley.New(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,13 +90,13 @@ func serve(t *testing.T) string {
 			t.Errorf("Close: %v", err)
 		}
 	})
-	return "http://" + listener.Addr().String() + "/parse"
+	return "http://" + listener.Addr().String() + "/parse", server
 }
 
 var outcome = regexp.MustCompile(`^\s+(not )?ok \d+ - (.*)$`)
 
 // report turns the protocol of Node's test runner into subtests, and checks that there were as many as there should be.
-func report(t *testing.T, tap string) {
+func report(t *testing.T, tap, file string) {
 	t.Helper()
 	lines := strings.Split(tap, "\n")
 	ran := 0
@@ -92,15 +112,12 @@ func report(t *testing.T, tap string) {
 			}
 		})
 	}
-	source, err := os.ReadFile("sdk.test.mjs")
+	source, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if want := strings.Count(string(source), "\n  test("); ran != want {
 		t.Errorf("%d tests ran, the file holds %d:\n%s", ran, want, tap)
-	}
-	if calls := distinctCalls(string(source)); calls < 60 {
-		t.Errorf("the tests make %d distinct calls of the SDK, want at least 60", calls)
 	}
 }
 

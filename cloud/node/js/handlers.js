@@ -54,9 +54,8 @@ exports.create = function create(Parse, registry, requests) {
     if (result !== undefined) {
       try {
         answer.result = Parse._encode(result);
-        JSON.stringify(answer.result);
       } catch (thrown) {
-        throw new Parse.Error(SCRIPT_FAILED, `The result of the function cannot be encoded: ${thrown.message || thrown}`);
+        throw new Parse.Error(SCRIPT_FAILED, `The result cannot be encoded: ${thrown.message || thrown}`);
       }
     }
     return answer;

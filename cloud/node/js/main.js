@@ -75,7 +75,7 @@ function finish(call, reply) {
   try {
     send(reply);
   } catch (thrown) {
-    send(refusal(call, new Parse.Error(141, `The result cannot be sent: ${thrown.message}`)));
+    send(refusal(call, new Parse.Error(141, `The result cannot be encoded: ${thrown.message}`)));
   }
 }
 
