@@ -44,5 +44,5 @@
 //	stream.go     JetStream
 //	serve.go      publish and request
 //	health.go     what does not work
-//	stats.go      numbers
+//	stats.go      numbers, and metrics.go their export
 package messaging

@@ -31,20 +31,7 @@ func (p *Provider) Health() error {
 	all := slices.Collect(maps.Values(p.links))
 	problem, since := p.problem, p.since
 	p.mu.Unlock()
-	looks := make([]<-chan struct{}, 0, len(all))
-	for _, l := range all {
-		looks = append(looks, l.look())
-	}
-	limit := time.After(viewWait)
-	for _, done := range looks {
-		select {
-		case <-done:
-			continue
-		case <-limit:
-			limit = nil
-		}
-		break
-	}
+	lookAt(all)
 	var texts []string
 	for _, l := range all {
 		if text := l.health(); text != "" {
@@ -62,6 +49,22 @@ func (p *Provider) Health() error {
 		return nil
 	}
 	return errors.New(strings.Join(texts, "; "))
+}
+
+// lookAt looks at all links at once. Those that are in the middle of something are as they were seen before.
+func lookAt(all []*link) {
+	looks := make([]<-chan struct{}, 0, len(all))
+	for _, l := range all {
+		looks = append(looks, l.look())
+	}
+	limit := time.After(viewWait)
+	for _, done := range looks {
+		select {
+		case <-done:
+		case <-limit:
+			return
+		}
+	}
 }
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
@@ -137,15 +140,4 @@ func (l *link) see() {
 	if dropped > l.seen.dropped {
 		l.seen.dropped, l.seen.slow = dropped, time.Now()
 	}
-}
-
-// view is what was last seen, a moment ago if that was possible.
-func (l *link) view() sight {
-	select {
-	case <-l.look():
-	case <-time.After(viewWait):
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.seen
 }

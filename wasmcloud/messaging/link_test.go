@@ -38,7 +38,7 @@ func TestFailedLinkIsRetried(t *testing.T) {
 	s.WaitForShutdown()
 	f := start(t, wasmcloud.Settings{}, messaging.Options{})
 	c := f.component("echo", nil)
-	f.put(source("echo", "default", config("cluster_uris", s.ClientURL(), "subscriptions", "in"), nil))
+	f.put(handler("echo", "default", config("cluster_uris", s.ClientURL(), "subscriptions", "in"), nil))
 	eventually(t, "health says that the link is not connected, and why", func() bool {
 		err := f.Health()
 		return err != nil && strings.Contains(err.Error(), "link messaging->echo: not connected: dial tcp")
@@ -62,10 +62,10 @@ func TestHealthDoesNotWaitForLinks(t *testing.T) {
 	c := f.component("echo", nil)
 	put := make(chan error, 1)
 	go func() {
-		put <- f.PutLink(context.Background(), source("stuck", "default", config("cluster_uris", "nats://"+hole.Addr().String(), "subscriptions", "in"), nil))
+		put <- f.PutLink(context.Background(), handler("stuck", "default", config("cluster_uris", "nats://"+hole.Addr().String(), "subscriptions", "in"), nil))
 	}()
 	eventually(t, "the link is known", func() bool { return f.Health() != nil })
-	f.put(source("echo", "default", config("cluster_uris", s.ClientURL(), "subscriptions", "in"), nil))
+	f.put(handler("echo", "default", config("cluster_uris", s.ClientURL(), "subscriptions", "in"), nil))
 	f.delivers(c, connect(t, s), "in", "the other link")
 	for range 20 {
 		begun := time.Now()
@@ -89,13 +89,13 @@ func TestChangedLinkIsAppliedInPlace(t *testing.T) {
 	a, b := connect(t, first), connect(t, second)
 	f := start(t, wasmcloud.Settings{}, messaging.Options{})
 	c := f.component("echo", nil)
-	f.put(source("echo", "default", config("cluster_uris", first.ClientURL(), "subscriptions", "one"), nil))
+	f.put(handler("echo", "default", config("cluster_uris", first.ClientURL(), "subscriptions", "one"), nil))
 	f.delivers(c, a, "one", "one")
 	_, ever := connections(first)
 
-	f.put(source("echo", "default", config("cluster_uris", first.ClientURL(), "subscriptions", "one"), nil))
-	f.put(source("echo", "default", config("CLUSTER_URIS", " "+first.ClientURL()+" ", "subscriptions", "one,one"), nil)) // the same in other words
-	f.put(source("echo", "default", config("cluster_uris", first.ClientURL(), "subscriptions", "two,three|q", "max_in_flight", "3"), nil))
+	f.put(handler("echo", "default", config("cluster_uris", first.ClientURL(), "subscriptions", "one"), nil))
+	f.put(handler("echo", "default", config("CLUSTER_URIS", " "+first.ClientURL()+" ", "subscriptions", "one,one"), nil)) // the same in other words
+	f.put(handler("echo", "default", config("cluster_uris", first.ClientURL(), "subscriptions", "two,three|q", "max_in_flight", "3"), nil))
 	f.delivers(c, a, "two", "two")
 	f.delivers(c, a, "three", "three")
 	eventually(t, "nobody subscribes to one", func() bool {
@@ -105,7 +105,7 @@ func TestChangedLinkIsAppliedInPlace(t *testing.T) {
 	if now, since := connections(first); now != 1 || since != ever {
 		t.Errorf("%d connections, %d made since, want 1 and none", now, since-ever)
 	}
-	f.put(source("echo", "default", config("cluster_uris", second.ClientURL(), "subscriptions", "two"), nil))
+	f.put(handler("echo", "default", config("cluster_uris", second.ClientURL(), "subscriptions", "two"), nil))
 	f.delivers(c, b, "two", "on the second server")
 	eventually(t, "the connection before is closed", func() bool { now, _ := connections(first); return now == 0 })
 }
@@ -115,13 +115,13 @@ func TestChangedServersThatDoNotAnswer(t *testing.T) {
 	s := run(t, &server.Options{})
 	f := start(t, wasmcloud.Settings{}, messaging.Options{})
 	c := f.component("echo", nil)
-	f.put(source("echo", "default", config("cluster_uris", s.ClientURL(), "subscriptions", "in"), nil))
-	f.put(source("echo", "default", config("cluster_uris", "nats://127.0.0.1:1", "subscriptions", "in"), nil))
+	f.put(handler("echo", "default", config("cluster_uris", s.ClientURL(), "subscriptions", "in"), nil))
+	f.put(handler("echo", "default", config("cluster_uris", "nats://127.0.0.1:1", "subscriptions", "in"), nil))
 	f.delivers(c, connect(t, s), "in", "still there")
 	if err := f.Health(); err == nil || !strings.Contains(err.Error(), "the changed settings are not in use: not connected") {
 		t.Errorf("Health = %v, want that the change is not in use", err)
 	}
-	f.put(source("echo", "default", config("cluster_uris", s.ClientURL(), "subscriptions", "in"), nil))
+	f.put(handler("echo", "default", config("cluster_uris", s.ClientURL(), "subscriptions", "in"), nil))
 	eventually(t, "health is good", func() bool { return f.Health() == nil })
 }
 
@@ -130,8 +130,8 @@ func TestConfigUpdate(t *testing.T) {
 	first, second := run(t, &server.Options{}), run(t, &server.Options{})
 	f := start(t, wasmcloud.Settings{Config: config("cluster_uris", first.ClientURL(), "subscriptions", "in")}, messaging.Options{})
 	c, d := f.component("follows", nil), f.component("stays", nil)
-	f.put(source("follows", "default", nil, nil))
-	f.put(source("stays", "default", config("cluster_uris", first.ClientURL()), nil))
+	f.put(handler("follows", "default", nil, nil))
+	f.put(handler("stays", "default", config("cluster_uris", first.ClientURL()), nil))
 	f.delivers(c, connect(t, first), "in", "at first")
 	_, ever := connections(first)
 	update := wasmcloud.Settings{Config: config("cluster_uris", second.ClientURL(), "subscriptions", "in,more")}
@@ -167,8 +167,8 @@ func TestNamedLinks(t *testing.T) {
 	f.put(target("echo", "one", one, nil))
 	f.put(target("echo", "two", two, nil))
 	one["subscriptions"], two["subscriptions"] = "in", "in"
-	f.put(source("echo", "one", one, nil))
-	f.put(source("echo", "two", two, nil))
+	f.put(handler("echo", "one", one, nil))
+	f.put(handler("echo", "two", two, nil))
 	a, b := connect(t, first), connect(t, second)
 	for link, nc := range map[string]*nats.Conn{"one": a, "two": b} {
 		got := must(nc.SubscribeSync("out"))
@@ -181,7 +181,7 @@ func TestNamedLinks(t *testing.T) {
 		}
 	}
 	f.delivers(c, a, "in", "over one")
-	f.remove(source("echo", "one", nil, nil))
+	f.remove(handler("echo", "one", nil, nil))
 	f.remove(target("echo", "one", nil, nil))
 	eventually(t, "the first server has no connection", func() bool { now, _ := connections(first); return now == 0 })
 	f.delivers(c, b, "in", "over two")
@@ -214,7 +214,7 @@ func TestStrictCompatKnowsOneLinkOfAComponent(t *testing.T) {
 }
 
 // A link that is deleted and put again within the grace loses nothing and delivers nothing twice, whether its login changes or not.
-// 10,000 messages a second go on meanwhile.
+// Messages go on meanwhile, 10,000 a second without the race detector.
 func TestDeleteAndPut(t *testing.T) {
 	o := operated(t)
 	nc := o.connect(t)
@@ -223,13 +223,13 @@ func TestDeleteAndPut(t *testing.T) {
 			f := start(t, wasmcloud.Settings{Config: config("cluster_uris", o.ClientURL(), "grace", "30s")}, messaging.Options{})
 			c := f.component("echo", nil)
 			link := func() wasmcloud.Link {
-				return source("echo", "default", config("subscriptions", "load"+queue), o.user(0, func(c *jwt.UserClaims) { c.Name = "x" }).secrets())
+				return handler("echo", "default", config("subscriptions", "load"+queue), o.user(0, func(c *jwt.UserClaims) { c.Name = "x" }).secrets())
 			}
 			f.put(link())
 			stop := make(chan struct{})
 			var sent int
 			var work sync.WaitGroup
-			work.Go(func() { sent = stream(t, nc, "load", 10_000, stop) })
+			work.Go(func() { sent = stream(t, nc, "load", heavyRate, stop) })
 			for i := range 5 {
 				l := link()
 				f.remove(l)
@@ -291,12 +291,12 @@ func TestDeletedLinkEnds(t *testing.T) {
 	s := run(t, &server.Options{})
 	f := start(t, wasmcloud.Settings{}, messaging.Options{})
 	c := f.component("echo", nil)
-	l := source("echo", "default", config("cluster_uris", s.ClientURL(), "subscriptions", "in", "grace", "10ms"), nil)
+	l := handler("echo", "default", config("cluster_uris", s.ClientURL(), "subscriptions", "in", "grace", "10ms"), nil)
 	f.put(l)
 	f.delivers(c, connect(t, s), "in", "before")
 	f.remove(l)
 	f.remove(l) // twice is no error, and neither is one that never was
-	f.remove(source("nobody", "default", nil, nil))
+	f.remove(handler("nobody", "default", nil, nil))
 	eventually(t, "the connection is closed", func() bool { now, _ := connections(s); return now == 0 })
 	f.put(l)
 	f.delivers(c, connect(t, s), "in", "a new link")
@@ -312,7 +312,7 @@ func TestDrainWaitsForHandlers(t *testing.T) {
 		<-finish
 		return wrpc.Done{}
 	})
-	f.put(source("echo", "default", config("cluster_uris", s.ClientURL(), "subscriptions", "in"), nil))
+	f.put(handler("echo", "default", config("cluster_uris", s.ClientURL(), "subscriptions", "in"), nil))
 	_ = connect(t, s).Publish("in", []byte("slow"))
 	<-began
 	drained := make(chan error, 1)
@@ -327,7 +327,7 @@ func TestDrainWaitsForHandlers(t *testing.T) {
 	if err := <-drained; err != nil || c.count() != 1 {
 		t.Errorf("Drain = %v with %d handled, want nil and 1", err, c.count())
 	}
-	if err := f.PutLink(t.Context(), source("echo", "default", nil, nil)); err == nil {
+	if err := f.PutLink(t.Context(), handler("echo", "default", nil, nil)); err == nil {
 		t.Error("PutLink after Drain = nil, want an error")
 	}
 }
@@ -343,7 +343,7 @@ func TestDrainGivesUp(t *testing.T) {
 		return wrpc.Done{}
 	})
 	defer close(finish)
-	f.put(source("echo", "default", config("cluster_uris", s.ClientURL(), "subscriptions", "in"), nil))
+	f.put(handler("echo", "default", config("cluster_uris", s.ClientURL(), "subscriptions", "in"), nil))
 	_ = connect(t, s).Publish("in", nil)
 	<-began
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
@@ -357,7 +357,7 @@ func TestDrainGivesUp(t *testing.T) {
 // Keys that mean nothing are told once, with the closest one that does.
 func TestUnknownKeys(t *testing.T) {
 	f := start(t, wasmcloud.Settings{Config: config("OTEL_TRACES_SAMPLER", "always_on", "lattice_credentials", "x", "cluster_uri", "a:1")}, messaging.Options{Known: []string{"lattice_credentials"}})
-	l := source("echo", "default", config("subscription", "a", "Grace", "0s", "wholly_unrelated", "1"), nil)
+	l := handler("echo", "default", config("subscription", "a", "Grace", "0s", "wholly_unrelated", "1"), nil)
 	f.put(l)
 	f.put(l)
 	var got []string

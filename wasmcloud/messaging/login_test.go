@@ -1,19 +1,28 @@
 package messaging_test
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nkeys"
 
 	"github.com/parley-backend/parley/credential"
 	"github.com/parley-backend/parley/credential/credentialtest"
+	"github.com/parley-backend/parley/credential/source"
 	"github.com/parley-backend/parley/credential/source/file"
+	"github.com/parley-backend/parley/credential/source/natskv"
 	"github.com/parley-backend/parley/wasmcloud"
 	"github.com/parley-backend/parley/wasmcloud/messaging"
 	"github.com/parley-backend/parley/wasmcloud/wrpc"
@@ -54,7 +63,7 @@ func TestSecretsFirst(t *testing.T) {
 			}
 			f := start(t, own, messaging.Options{})
 			c := f.component("echo", nil)
-			l := source("echo", "default", config("subscriptions", test.name+".x"), nil)
+			l := handler("echo", "default", config("subscriptions", test.name+".x"), nil)
 			l.Config["subscriptions"] = "in"
 			if test.linkConfig != none {
 				l.Config = test.linkConfig.config("subscriptions", "in")
@@ -91,7 +100,7 @@ func (o *operator) names() string {
 func TestNoWarningForAnonymousLinks(t *testing.T) {
 	s := run(t, &server.Options{})
 	f := start(t, wasmcloud.Settings{}, messaging.Options{})
-	f.put(source("echo", "default", config("cluster_uris", s.ClientURL(), "subscriptions", "in"), nil))
+	f.put(handler("echo", "default", config("cluster_uris", s.ClientURL(), "subscriptions", "in"), nil))
 	f.put(target("echo", "default", config("cluster_uris", s.ClientURL()), secrets("unrelated", "something")))
 	if got := f.host.log.lines("level=WARN"); len(got) != 0 {
 		t.Errorf("warnings = %q, want none", got)
@@ -104,7 +113,7 @@ func TestStrictCompatWarnsOfEach(t *testing.T) {
 	u := o.user(0)
 	f := start(t, wasmcloud.Settings{Config: config("strict_compat", "true")}, messaging.Options{})
 	c := f.component("echo", nil)
-	f.put(source("echo", "default", config("cluster_uris", o.ClientURL(), "subscriptions", "in", "client_seed", u.seed), secrets("client_jwt", u.jwt)))
+	f.put(handler("echo", "default", config("cluster_uris", o.ClientURL(), "subscriptions", "in", "client_seed", u.seed), secrets("client_jwt", u.jwt)))
 	f.delivers(c, o.connect(t), "in", "connected")
 	if got := f.host.log.lines(fromConfig); len(got) != 1 || !strings.Contains(got[0], "client_seed") {
 		t.Errorf("warnings = %q, want one of client_seed", got)
@@ -116,7 +125,7 @@ func TestSecretsOnlyLink(t *testing.T) {
 	o := operated(t)
 	f := start(t, wasmcloud.Settings{Config: config("cluster_uris", o.ClientURL(), "subscriptions", "in")}, messaging.Options{})
 	c := f.component("echo", nil)
-	f.put(source("echo", "default", nil, o.user(0).secrets()))
+	f.put(handler("echo", "default", nil, o.user(0).secrets()))
 	f.delivers(c, o.connect(t), "in", "secrets only")
 }
 
@@ -135,7 +144,7 @@ func TestSecretAliases(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := start(t, wasmcloud.Settings{}, messaging.Options{})
 			c := f.component("echo", nil)
-			f.put(source("echo", "mine", config("cluster_uris", o.ClientURL(), "subscriptions", "in"), given))
+			f.put(handler("echo", "mine", config("cluster_uris", o.ClientURL(), "subscriptions", "in"), given))
 			f.delivers(c, o.connect(t), "in", name)
 		})
 	}
@@ -167,7 +176,7 @@ func TestJWTAndSeedFromOnePlace(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			f := start(t, wasmcloud.Settings{Config: config("cluster_uris", o.ClientURL())}, messaging.Options{})
 			f.know(test.config, test.secrets)
-			err := f.PutLink(t.Context(), source("echo", "default", test.config, test.secrets))
+			err := f.PutLink(t.Context(), handler("echo", "default", test.config, test.secrets))
 			health := f.Health()
 			if health == nil || !strings.Contains(health.Error(), "messaging->echo") {
 				t.Errorf("Health = %v, want the link", health)
@@ -194,7 +203,7 @@ func TestHalfInSecretsPairInConfig(t *testing.T) {
 	u := o.user(0)
 	f := start(t, wasmcloud.Settings{}, messaging.Options{})
 	c := f.component("echo", nil)
-	f.put(source("echo", "default", u.config("cluster_uris", o.ClientURL(), "subscriptions", "in"), secrets("client_jwt", o.user(0).jwt)))
+	f.put(handler("echo", "default", u.config("cluster_uris", o.ClientURL(), "subscriptions", "in"), secrets("client_jwt", o.user(0).jwt)))
 	f.delivers(c, o.connect(t), "in", "the pair of config")
 	if n := f.host.log.count("which is not used"); n != 1 {
 		t.Errorf("%d notes on the half that is not used, want 1", n)
@@ -209,7 +218,7 @@ func TestUntimelyJWTsAreWarnedOf(t *testing.T) {
 		"its JWT is not valid before ": o.user(0, func(c *jwt.UserClaims) { c.NotBefore = time.Now().Add(time.Hour).Unix() }),
 	} {
 		f := start(t, wasmcloud.Settings{}, messaging.Options{})
-		f.put(source("echo", "default", config("cluster_uris", o.ClientURL(), "subscriptions", "in"), u.secrets()))
+		f.put(handler("echo", "default", config("cluster_uris", o.ClientURL(), "subscriptions", "in"), u.secrets()))
 		if n := f.host.log.count(what); n != 1 {
 			t.Errorf("%d warnings %q, want 1", n, what)
 		}
@@ -254,28 +263,83 @@ func TestOtherWaysToLogIn(t *testing.T) {
 	}
 }
 
-// Each source that a reference may name keeps the login fresh on a host that never pushes one: a .creds file that is replaced is handed
-// over to, and nothing is restarted. Two links with one reference read it once.
+// Each source that a reference may name keeps the login fresh on a host that never pushes one: a login that is replaced is handed over
+// to, and no connection is lost. Two links with one reference read it once.
 func TestCredentialsReference(t *testing.T) {
-	o := operated(t)
-	first, second := o.user(0, func(c *jwt.UserClaims) { c.Name = "first" }), o.user(0, func(c *jwt.UserClaims) { c.Name = "second" })
-	path := credentialtest.WriteFile(t, "nats.creds", []byte(first.creds()))
-	f := start(t, wasmcloud.Settings{Config: config("cluster_uris", o.ClientURL())}, messaging.Options{Sources: credential.Registry{"file": file.Open}})
-	f.know(nil, secrets("a", first.seed, "b", second.seed, "c", first.jwt, "d", second.jwt))
-	c := f.component("echo", nil)
-	reference := "file://" + filepath.ToSlash(path) + "?ttl=1s"
-	f.put(source("echo", "default", config("subscriptions", "in", "credentials", reference), nil))
-	f.put(target("echo", "default", config("credentials", reference), nil))
-	nc := o.connect(t)
-	f.delivers(c, nc, "in", "the first")
-	if got := o.names(); got != "first first" {
-		t.Errorf("connected as %q, want first first", got)
-	}
-	replaceFile(t, path, second.creds())
-	eventually(t, "the second login is in use", func() bool { return o.names() == "second second" })
-	f.delivers(c, nc, "in", "the second")
-	if n := f.host.log.count("event=nats_disconnected"); n != 0 {
-		t.Errorf("%d connections were lost, want none", n)
+	for _, test := range []struct {
+		name string
+		open func(t *testing.T, sources credential.Registry) (reference string, store func(pair))
+	}{
+		{"file", func(t *testing.T, _ credential.Registry) (string, func(pair)) {
+			path := filepath.Join(t.TempDir(), "nats.creds")
+			return "file://" + filepath.ToSlash(path), func(p pair) { replaceFile(t, path, p.creds()) }
+		}},
+		{"k8s-mount", func(t *testing.T, _ credential.Registry) (string, func(pair)) {
+			volume := &credentialtest.Kubelet{Dir: t.TempDir()}
+			return "k8s-mount://" + filepath.ToSlash(volume.Dir) + "?fields=jwt,seed", func(p pair) { volume.Write(t, map[string]string{"jwt": p.jwt, "seed": p.seed}) }
+		}},
+		{"exec", func(t *testing.T, _ credential.Registry) (string, func(pair)) {
+			path := filepath.Join(t.TempDir(), "nats.creds")
+			return "exec:///bin/cat?ttl=1s&arg=" + filepath.ToSlash(path), func(p pair) { replaceFile(t, path, p.creds()) }
+		}},
+		{"http", func(t *testing.T, _ credential.Registry) (string, func(pair)) {
+			var now atomic.Pointer[pair]
+			web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				_ = json.NewEncoder(w).Encode(map[string]string{"jwt": now.Load().jwt, "seed": now.Load().seed})
+			}))
+			t.Cleanup(web.Close)
+			return web.URL + "/creds?format=json&ttl=1s&allow_http=127.0.0.1", func(p pair) { now.Store(&p) }
+		}},
+		{"vault", func(t *testing.T, _ credential.Registry) (string, func(pair)) {
+			var now atomic.Pointer[pair]
+			version := new(atomic.Int64)
+			store := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Header.Get("X-Vault-Token") != "the token of the vault" {
+					http.Error(w, `{"errors":["permission denied"]}`, http.StatusForbidden)
+					return
+				}
+				_ = json.NewEncoder(w).Encode(map[string]any{"data": map[string]any{
+					"data":     map[string]string{"jwt": now.Load().jwt, "seed": now.Load().seed},
+					"metadata": map[string]any{"version": version.Load(), "created_time": time.Now().UTC().Format(time.RFC3339Nano)},
+				}})
+			})
+			web := httptest.NewServer(store)
+			t.Cleanup(web.Close)
+			t.Setenv("VAULT_ADDR", web.URL)
+			t.Setenv("VAULT_TOKEN", "the token of the vault")
+			return "vault://secret/nats?format=json&ttl=1s&kv=2", func(p pair) { now.Store(&p); version.Add(1) }
+		}},
+		{"nats-kv", func(t *testing.T, sources credential.Registry) (string, func(pair)) {
+			nc := connect(t, run(t, &server.Options{JetStream: true, StoreDir: t.TempDir()}))
+			bucket := must(must(jetstream.New(nc)).CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: "creds", Storage: jetstream.MemoryStorage}))
+			sources["nats-kv"] = natskv.Opener(func(context.Context) (*nats.Conn, error) { return nc, nil })
+			return "nats-kv://creds/messaging", func(p pair) { must(bucket.Put(t.Context(), "messaging", []byte(p.creds()))) }
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			o := operated(t)
+			first, second := o.user(0, func(c *jwt.UserClaims) { c.Name = "first" }), o.user(0, func(c *jwt.UserClaims) { c.Name = "second" })
+			sources := source.All()
+			reference, store := test.open(t, sources)
+			store(first)
+			f := start(t, wasmcloud.Settings{Config: config("cluster_uris", o.ClientURL())}, messaging.Options{Sources: sources})
+			f.know(nil, secrets("a", first.seed, "b", second.seed, "c", first.jwt, "d", second.jwt))
+			c := f.component("echo", nil)
+			f.put(handler("echo", "default", config("subscriptions", "in", "credentials", reference), nil))
+			f.put(target("echo", "default", config("credentials", reference), nil))
+			nc := o.connect(t)
+			f.delivers(c, nc, "in", "the first")
+			eventually(t, "both links are connected", func() bool { return o.names() == "first first" })
+			store(second)
+			eventually(t, "the second login is in use", func() bool { return o.names() == "second second" })
+			f.delivers(c, nc, "in", "the second")
+			if n := f.host.log.count("event=nats_disconnected"); n != 0 {
+				t.Errorf("%d connections were lost, want none", n)
+			}
+			if n := f.host.log.count("event=started"); n != 1 {
+				t.Errorf("%d credentials were started, want one for both links", n)
+			}
+		})
 	}
 }
 
@@ -286,7 +350,7 @@ func TestCredentialsAppearLater(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "late.creds")
 	f := start(t, wasmcloud.Settings{Config: config("cluster_uris", o.ClientURL())}, messaging.Options{Sources: credential.Registry{"file": file.Open}})
 	c := f.component("echo", nil)
-	f.put(source("echo", "default", config("subscriptions", "in", "credentials", "file://"+filepath.ToSlash(path)+"?ttl=1s"), nil))
+	f.put(handler("echo", "default", config("subscriptions", "in", "credentials", "file://"+filepath.ToSlash(path)+"?ttl=1s"), nil))
 	if err := f.Health(); err == nil {
 		t.Error("Health = nil, want that there is no login")
 	}
@@ -302,7 +366,7 @@ func TestRotationByPut(t *testing.T) {
 	nc := o.connect(t)
 	for i := range 4 {
 		name := fmt.Sprint("generation-", i)
-		f.put(source("echo", "default", config("subscriptions", "in"), o.user(0, func(c *jwt.UserClaims) { c.Name = name }).secrets()))
+		f.put(handler("echo", "default", config("subscriptions", "in"), o.user(0, func(c *jwt.UserClaims) { c.Name = name }).secrets()))
 		eventually(t, name+" is in use", func() bool { return o.names() == name })
 		f.delivers(c, nc, "in", name)
 	}
@@ -318,7 +382,7 @@ func TestRevocation(t *testing.T) {
 	path := credentialtest.WriteFile(t, "nats.creds", []byte(first.creds()))
 	f := start(t, wasmcloud.Settings{Config: config("cluster_uris", o.ClientURL())}, messaging.Options{Sources: credential.Registry{"file": file.Open}})
 	c := f.component("echo", nil)
-	f.put(source("echo", "default", config("subscriptions", "in", "credentials", "file://"+filepath.ToSlash(path)+"?ttl=1h"), nil))
+	f.put(handler("echo", "default", config("subscriptions", "in", "credentials", "file://"+filepath.ToSlash(path)+"?ttl=1h"), nil))
 	nc := o.connect(t)
 	f.delivers(c, nc, "in", "before")
 	replaceFile(t, path, second.creds())
@@ -333,7 +397,7 @@ func TestStoreDownPastExpiry(t *testing.T) {
 	path := credentialtest.WriteFile(t, "nats.creds", []byte(o.user(2*time.Second).creds()))
 	f := start(t, wasmcloud.Settings{Config: config("cluster_uris", o.ClientURL())}, messaging.Options{Sources: credential.Registry{"file": file.Open}})
 	c := f.component("echo", nil)
-	f.put(source("echo", "default", config("subscriptions", "in", "credentials", "file://"+filepath.ToSlash(path)+"?ttl=1s"), nil))
+	f.put(handler("echo", "default", config("subscriptions", "in", "credentials", "file://"+filepath.ToSlash(path)+"?ttl=1s"), nil))
 	nc := o.connect(t)
 	f.delivers(c, nc, "in", "before")
 	eventually(t, "the JWT has ended", func() bool { return f.Health() != nil && o.names() == "" })

@@ -270,13 +270,13 @@ func (f *fixture) know(config map[string]string, secrets map[string]wasmcloud.Se
 	}
 }
 
-// source is a link over which the component gets messages, target one over which it sends them.
-func source(component, name string, config map[string]string, secrets map[string]wasmcloud.Secret) wasmcloud.Link {
+// handler is a link over which the component gets messages, target one over which it sends them.
+func handler(component, name string, config map[string]string, secrets map[string]wasmcloud.Secret) wasmcloud.Link {
 	return wasmcloud.Link{Key: wasmcloud.Key{Role: wasmcloud.Source, Component: component, Name: name, Namespace: "wasmcloud", Package: "messaging"}, Interfaces: []string{"handler"}, Config: config, Secrets: secrets}
 }
 
 func target(component, name string, config map[string]string, secrets map[string]wasmcloud.Secret) wasmcloud.Link {
-	l := source(component, name, config, secrets)
+	l := handler(component, name, config, secrets)
 	l.Role, l.Interfaces = wasmcloud.Target, []string{"consumer"}
 	return l
 }

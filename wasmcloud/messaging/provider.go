@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/metric"
+
 	"github.com/parley-backend/parley/credential"
 	"github.com/parley-backend/parley/wasmcloud"
 )
@@ -23,6 +25,8 @@ type Options struct {
 	// Known are keys of the provider's own config that others read, in lower case: nobody is warned of them. Those that begin
 	// with otel_ are always among them.
 	Known []string
+	// Metrics is where the numbers of Stats go, nowhere if nil.
+	Metrics metric.MeterProvider
 	// Now is the wall clock against which the times of a JWT are held, time.Now if nil.
 	Now func() time.Time
 }
@@ -37,6 +41,8 @@ type Provider struct {
 	ctx    context.Context // of everything in the background
 	cancel context.CancelFunc
 	work   sync.WaitGroup
+
+	unobserved func() // ends the export of numbers
 
 	configuring sync.Mutex // one Configure at a time
 
@@ -67,6 +73,15 @@ func New(host wasmcloud.Host, o Options) *Provider {
 		warned: make(map[string]bool), links: make(map[wasmcloud.Key]*link), own: newLevel("provider", nil, nil, false),
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
+	p.unobserved = func() {}
+	if o.Metrics != nil {
+		end, err := p.observe(o.Metrics)
+		if err != nil {
+			log.Warn("the numbers of messaging are not exported", "event", "messaging_metrics", "error", err.Error())
+		} else {
+			p.unobserved = end
+		}
+	}
 	return p
 }
 
@@ -224,6 +239,7 @@ func (p *Provider) Drain(ctx context.Context) error {
 	all := slices.Collect(maps.Values(p.links))
 	clear(p.links)
 	p.mu.Unlock()
+	p.unobserved()
 	stop := context.AfterFunc(ctx, p.cancel)
 	done := make(chan struct{})
 	go func() {

@@ -70,7 +70,7 @@ func (r rotationLoad) run(t *testing.T, queue string) {
 	}))
 	_ = direct.Flush()
 	links := func() {
-		f.put(source("echo", "default", config("subscriptions", "in"+queue), o.user(0).secrets()))
+		f.put(handler("echo", "default", config("subscriptions", "in"+queue), o.user(0).secrets()))
 		f.put(target("echo", "default", nil, o.user(0).secrets()))
 	}
 	links()

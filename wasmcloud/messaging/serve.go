@@ -97,6 +97,19 @@ func (p *Provider) linked(ctx context.Context, header nats.Header) (*link, *wire
 // bare reports whether a message is sent without headers: those to the system of the server are.
 func bare(subject string) bool { return strings.HasPrefix(subject, "$SYS") }
 
+// outgoing are the headers of a message that a component sends: the trace of ctx, or else the one that came with the call.
+func outgoing(ctx context.Context, header nats.Header) nats.Header {
+	out := traced(header)
+	if out == nil {
+		out = make(nats.Header, 2)
+	}
+	wasmcloud.InjectTrace(ctx, out)
+	if len(out) == 0 {
+		return nil
+	}
+	return out
+}
+
 // publish is consumer.publish.
 func (p *Provider) publish(ctx context.Context, header nats.Header, m wrpc.BrokerMessage) ([]byte, error) {
 	l, w, err := p.linked(ctx, header)
@@ -110,7 +123,7 @@ func (p *Provider) publish(ctx context.Context, header nats.Header, m wrpc.Broke
 		out.Reply = m.ReplyTo.Value
 	}
 	if !bare(m.Subject) || s.strict && !m.ReplyTo.Some {
-		out.Header = traced(header)
+		out.Header = outgoing(ctx, header)
 	}
 	if err = w.conn.PublishMsg(out); err == nil && s.flush {
 		err = w.conn.Flush(ctx)
@@ -145,7 +158,7 @@ func (p *Provider) request(ctx context.Context, header nats.Header, r wrpc.Reque
 	}
 	out := &nats.Msg{Subject: r.Subject, Data: r.Body}
 	if !bare(r.Subject) {
-		out.Header = traced(header)
+		out.Header = outgoing(ctx, header)
 	}
 	answer, err := w.ask(ctx, out, wait)
 	if err != nil {

@@ -20,7 +20,7 @@ func TestPublishAndHandleMessage(t *testing.T) {
 	s := run(t, &server.Options{})
 	f := start(t, wasmcloud.Settings{}, messaging.Options{})
 	c := f.component("echo", nil)
-	f.put(source("echo", "default", config("cluster_uris", s.ClientURL(), "subscriptions", "in.*"), nil))
+	f.put(handler("echo", "default", config("cluster_uris", s.ClientURL(), "subscriptions", "in.*"), nil))
 	f.put(target("echo", "default", config("cluster_uris", s.ClientURL()), nil))
 	nc := connect(t, s)
 	out := must(nc.SubscribeSync("out"))

@@ -49,6 +49,7 @@ func (p *Provider) Stats() []LinkStats {
 	p.mu.Lock()
 	all := slices.Collect(maps.Values(p.links))
 	p.mu.Unlock()
+	lookAt(all)
 	stats := make([]LinkStats, len(all))
 	for i, l := range all {
 		stats[i] = l.stats()
@@ -70,7 +71,9 @@ func (l *link) stats() LinkStats {
 	var waiting int
 	waiting, s.Dropped = l.waiting()
 	s.Pending = max(0, waiting)
-	s.Connected = l.view().connected
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s.Connected = l.seen.connected
 	return s
 }
 
