@@ -16,6 +16,20 @@ run: ## serve on the embedded database, keys are generated at the first start
 build: ## build the static binaries bin/parley and bin/parley-messaging
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/ ./cmd/parley ./cmd/parley-messaging
 
+# Keys that sign are where `parley wasmcloud par` keeps them, unless PROVIDER_FLAGS says otherwise: --issuer=vault://..., --keys=DIR.
+PROVIDER_TARGETS := x86_64-linux=linux/amd64 aarch64-linux=linux/arm64 x86_64-macos=darwin/amd64 aarch64-macos=darwin/arm64 x86_64-windows=windows/amd64
+PROVIDER_VERSION ?= $(shell git describe --tags --always 2> /dev/null || echo 0.0.0)
+
+.PHONY: provider
+provider: ## build parley-messaging for all targets of wasmCloud into the archive bin/parley-messaging.par.gz
+	@mkdir -p bin/provider; for target in $(PROVIDER_TARGETS); do \
+	  system=$${target#*=}; echo "$${target%=*}"; \
+	  CGO_ENABLED=0 GOOS=$${system%/*} GOARCH=$${system#*/} $(GO) build -trimpath -ldflags '-s -w' -o bin/provider/$${target%=*} ./cmd/parley-messaging || exit 1; \
+	done
+	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2> /dev/null)} $(GO) run ./cmd/parley wasmcloud par bin/parley-messaging.par.gz \
+	  --name parley-messaging --vendor Parley --version '$(PROVIDER_VERSION)' $(PROVIDER_FLAGS) \
+	  $(foreach target,$(PROVIDER_TARGETS),--binary $(firstword $(subst =, ,$(target)))=bin/provider/$(firstword $(subst =, ,$(target))))
+
 .PHONY: test
 test: deps check ## install what the tests need, then check and run all of them with the race detector
 	cd bench && $(GO) vet ./... && $(GO) test ./...

@@ -120,14 +120,14 @@ func chunks(b *bed) {
 	if err := nc.Flush(); err != nil {
 		b.Fatal(err)
 	}
-	for _, chunk := range []int{3, 1000, 0} {
+	for _, chunk := range []int{100, 1000, 0} {
 		conn, err := wrpc.New(h.Conn(), wrpc.Options{MaxChunk: chunk, Timeout: time.Minute, Log: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			b.Fatal(err)
 		}
 		b.Cleanup(conn.Close)
 		sizes := []int{1, 900, 5000, 1 << 20}
-		if chunk == 3 {
+		if chunk == 100 {
 			sizes = sizes[:3]
 		}
 		for _, size := range sizes {

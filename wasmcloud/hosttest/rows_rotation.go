@@ -16,15 +16,19 @@ import (
 
 // What happens to messages, requests and publishes while a login changes.
 
-// stream publishes numbered messages to subjects of a server until its stop, which returns how many went to each.
-func (b *bed) stream(s *Server, rate int, subjects ...string) (stop func() int) {
+// streamWindow is how many messages of a stream may be on their way: a slow machine publishes less, and loses nothing for that.
+const streamWindow = 1000
+
+// stream publishes numbered messages to subjects of a server, for a component, until its stop, which returns how many went to each.
+func (b *bed) stream(s *Server, c *Component, rate int, subjects ...string) (stop func() int) {
 	b.Helper()
-	nc, ended := s.Connect(), make(chan struct{})
+	nc, ended, before := s.Connect(), make(chan struct{}), c.Count()
 	var sent int
 	var work sync.WaitGroup
 	work.Go(func() {
 		for start := time.Now(); ; {
-			for want := int(time.Since(start).Seconds() * float64(rate)); sent < want; sent++ {
+			want := int(time.Since(start).Seconds() * float64(rate))
+			for ; sent < want && sent*len(subjects)-(c.Count()-before) < streamWindow; sent++ {
 				for _, subject := range subjects {
 					_ = nc.Publish(subject, fmt.Appendf(nil, "%s %d", subject, sent))
 				}
@@ -71,7 +75,10 @@ func (b *bed) allOnce(c *Component, sent int, subjects ...string) {
 		return missing, twice
 	}
 	missing, twice := tally()
-	for deadline := time.Now().Add(30 * time.Second); missing > 0 && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for last, since := c.Count(), time.Now(); missing > 0 && time.Since(since) < 20*time.Second; time.Sleep(50 * time.Millisecond) {
+		if n := c.Count(); n != last {
+			last, since = n, time.Now()
+		}
 		missing, twice = tally()
 	}
 	if missing > 0 || twice > 0 || sent == 0 {
@@ -100,7 +107,7 @@ func (b *bed) rotates(oneWay time.Duration) {
 	echo := h.Component("echo", Ok)
 	b.subscribed(s, "plain", 1)
 	b.subscribed(s, "queued", 1)
-	stop := b.stream(s, streamRate, "plain", "queued")
+	stop := b.stream(s, echo, streamRate, "plain", "queued")
 	for range 4 {
 		next := s.User(0)
 		p.PutLink(link.WithLogin(next))
@@ -121,7 +128,7 @@ func deleteAndPut(b *bed) {
 	echo := h.Component("echo", Ok)
 	b.subscribed(s, "plain", 1)
 	b.subscribed(s, "queued", 1)
-	stop := b.stream(s, streamRate, "plain", "queued")
+	stop := b.stream(s, echo, streamRate, "plain", "queued")
 	for range 2 {
 		next := s.User(0)
 		p.DeleteLink(link)
@@ -251,7 +258,7 @@ func renewal(b *bed) {
 	echo := h.Component("echo", Ok)
 	b.subscribed(s, "plain", 1)
 	b.subscribed(s, "queued", 1)
-	stop := b.stream(s, 200, "plain", "queued")
+	stop := b.stream(s, echo, 200, "plain", "queued")
 	next := s.User(0)
 	file.write(next)
 	b.usedBy(s, next.Public)
@@ -288,7 +295,7 @@ func revocation(b *bed) {
 	echo := h.Component("echo", Ok)
 	b.subscribed(s, "x", 1)
 	// Rotated first, revoked then: nothing is lost.
-	stop := b.stream(s, streamRate, "x")
+	stop := b.stream(s, echo, streamRate, "x")
 	file.write(second)
 	b.usedBy(s, second.Public)
 	s.Revoke(first.Public)
