@@ -86,6 +86,16 @@ type Backuper interface {
 	Backup(ctx context.Context, file string) error
 }
 
+// Finding is something to know of a database before it is served or copied.
+type Finding struct {
+	// Level is "error" for what would be lost, or keep the database from being used; "warning" for what will be otherwise than it was; "note" for
+	// what stays where it is.
+	Level string `json:"level"`
+	// About is what it is about, as "class Thing", "column Thing.x".
+	About string `json:"about"`
+	Text  string `json:"text"`
+}
+
 // Reader is what reads of a [Store].
 type Reader interface {
 	Find(ctx context.Context, class *schema.Class, q *query.Find) iter.Seq2[*parse.Object, error]

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"encoding/json"
 	"iter"
 	"strconv"
 
@@ -79,6 +78,7 @@ func (f *finder) find(ctx context.Context, s *session, layout *sqlgen.Layout) er
 	if err != nil {
 		return err
 	}
+	remark(st, f.q)
 	switch {
 	case st.Sort:
 		return f.sorted(ctx, s, st)
@@ -325,35 +325,4 @@ func (s *session) countIn(ctx context.Context, layout *sqlgen.Layout, where quer
 		return true, err
 	})
 	return n, err
-}
-
-// Explain returns the plan of a query: its SQL text, what EXPLAIN says of it, and whether the adapter chooses among what it finds. See
-// [storage.Explainer].
-func (db *DB) Explain(ctx context.Context, class *schema.Class, q *query.Find) (any, error) {
-	var plan *parse.Map
-	err := db.reading(ctx, func(ctx context.Context, s *session) error {
-		layout, err := s.actual(ctx, db.layout(class))
-		if err != nil {
-			return err
-		}
-		if layout == nil {
-			plan = parse.NewMap("database", "postgres", "sql", nil, "plan", []any{})
-			return nil
-		}
-		st, err := layout.Select(q)
-		if err != nil {
-			return err
-		}
-		var text json.RawMessage
-		if err := s.row(ctx, "EXPLAIN (FORMAT JSON) "+st.SQL, append([]any{pgx.QueryExecModeDescribeExec}, bind(st.Args)...), &text); err != nil {
-			return err
-		}
-		steps, err := parse.Decode(text, values)
-		plan = parse.NewMap("database", "postgres", "sql", st.SQL, "filtered", st.Filter, "sorted", st.Sort, "plan", steps)
-		return err
-	})
-	if err != nil {
-		return nil, wrap("Explain", class.Name, err)
-	}
-	return plan, nil
 }
