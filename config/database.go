@@ -15,6 +15,7 @@ import (
 	"github.com/parley-backend/parley/credential"
 	presenter "github.com/parley-backend/parley/credential/presenter/postgres"
 	"github.com/parley-backend/parley/credential/source"
+	"github.com/parley-backend/parley/internal/migrate"
 	"github.com/parley-backend/parley/storage"
 	"github.com/parley-backend/parley/storage/memory"
 	"github.com/parley-backend/parley/storage/postgres"
@@ -132,16 +133,8 @@ func (b *Built) OpenStore(ctx context.Context, log *slog.Logger) (storage.Adapte
 // OpenDatabase opens the database that databaseURI and databaseCredentials would name with these texts, for a command that works on more than
 // one. A file has to be there unless it is made. The function that is returned closes the database and ends what presents its login.
 func OpenDatabase(ctx context.Context, uri, login string, make bool, log *slog.Logger) (db storage.Adapter, name string, end func(), err error) {
-	flags := map[string]string{"databaseURI": uri}
-	if login != "" {
-		flags["databaseCredentials"] = login
-	}
-	values, err := Read(Input{Flags: flags})
+	_, b, err := lone(uri, login)
 	if err != nil {
-		return nil, "", nil, err
-	}
-	b := &Built{nats: &natsLink{}}
-	if b.database, err = values.database(source.All()); err != nil {
 		return nil, "", nil, err
 	}
 	name = b.database.name()
@@ -160,6 +153,44 @@ func OpenDatabase(ctx context.Context, uri, login string, make bool, log *slog.L
 		_ = db.Close()
 		b.Close()
 	}, nil
+}
+
+// CheckDatabase looks at the database that databaseURI and databaseCredentials would name with these texts: what of it would not carry over into Parley,
+// or from SQLite into PostgreSQL. A database of PostgreSQL is not changed.
+func CheckDatabase(ctx context.Context, uri, login string, log *slog.Logger) ([]storage.Finding, error) {
+	values, b, err := lone(uri, login)
+	if err != nil {
+		return nil, err
+	}
+	if !values.wantsPostgres() {
+		db, _, end, err := OpenDatabase(ctx, uri, login, false, log)
+		if err != nil {
+			return nil, err
+		}
+		defer end()
+		return migrate.Check(ctx, db, (*postgres.DB)(nil).Capabilities())
+	}
+	defer b.Close()
+	cfg, err := b.postgres(ctx, log)
+	if err != nil {
+		return nil, err
+	}
+	return postgres.Inspect(ctx, cfg)
+}
+
+// lone reads two options as if there were no others.
+func lone(uri, login string) (*Values, *Built, error) {
+	flags := map[string]string{"databaseURI": uri}
+	if login != "" {
+		flags["databaseCredentials"] = login
+	}
+	values, err := Read(Input{Flags: flags})
+	if err != nil {
+		return nil, nil, err
+	}
+	b := &Built{nats: &natsLink{}}
+	b.database, err = values.database(source.All())
+	return values, b, err
 }
 
 // name tells which database it is, without user and password.

@@ -10,15 +10,58 @@ import (
 
 	"github.com/parley-backend/parley/config"
 	"github.com/parley-backend/parley/internal/migrate"
+	"github.com/parley-backend/parley/storage"
 )
 
 // migrateCommand works on databases, without a server.
 type migrateCommand struct {
-	Copy copyCommand `cmd:"" help:"Copy a database into an empty one. A copy that was interrupted goes on when it is run again."`
+	Check checkCommand `cmd:"" help:"Look at a database of Parse Server, or of Parley, and tell what would not carry over. It is not changed. Exit status 1 when something would be lost."`
+	Copy  copyCommand  `cmd:"" help:"Copy a database into an empty one. A copy that was interrupted goes on when it is run again."`
 }
 
 func (c *migrateCommand) run(env environment, command string) error {
+	if command == "check" {
+		return c.Check.run(env)
+	}
 	return c.Copy.run(env)
+}
+
+type checkCommand struct {
+	Database    string `arg:"" help:"The database: postgres://…, a reference to one such as env:NAME, or sqlite://PATH, which is checked for a move to PostgreSQL."`
+	Credentials string `help:"Login, as databaseCredentials." placeholder:"REF"`
+	JSON        bool   `name:"json" help:"Print what was found as JSON."`
+}
+
+func (c *checkCommand) run(env environment) error {
+	log := slog.New(slog.NewTextHandler(env.errs, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	found, err := config.CheckDatabase(env.ctx, c.Database, c.Credentials, log)
+	if err != nil {
+		return err
+	}
+	bad := 0
+	for _, f := range found {
+		if f.Level == "error" {
+			bad++
+		}
+	}
+	if c.JSON {
+		encoder := json.NewEncoder(env.out)
+		encoder.SetIndent("", "  ")
+		if err := encoder.Encode(map[string]any{"findings": append([]storage.Finding{}, found...), "errors": bad}); err != nil {
+			return err
+		}
+	} else {
+		for _, f := range found {
+			fmt.Fprintf(env.out, "%-8s %s: %s\n", f.Level, f.About, f.Text)
+		}
+	}
+	switch {
+	case bad > 0:
+		return fmt.Errorf("%d things would not carry over", bad)
+	case !c.JSON:
+		fmt.Fprintln(env.out, "everything carries over")
+	}
+	return nil
 }
 
 type copyCommand struct {

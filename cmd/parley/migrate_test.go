@@ -128,3 +128,30 @@ func TestBar(t *testing.T) {
 		t.Errorf("the bar = %q, want %q", text.String(), want)
 	}
 }
+
+// TestMigrateCheck: nothing is wrong with what Parley made; what PostgreSQL could not hold is an error with a status.
+func TestMigrateCheck(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	target := []string{"TARGET=" + pgtest.Start(t, pgtest.Options{}).Database(t)}
+	file := "sqlite://" + filepath.Join(dir, "app.db")
+	check := func(want int, wantOut string, args ...string) {
+		t.Helper()
+		c := spawn(t, dir, target, append([]string{"migrate", "check"}, args...)...)
+		if code := c.wait(); code != want || !strings.Contains(c.out.String(), wantOut) {
+			t.Errorf("migrate check %q = %d, %s%s, want %d and %s", args, code, c.out, c.errs, want, wantOut)
+		}
+	}
+	check(1, "error    database: there is no table _SCHEMA", "env:TARGET")
+	p := startServer(t, dir, options("--databaseURI="+strings.TrimPrefix(target[0], "TARGET="))...)
+	p.do(http.StatusCreated, http.MethodPost, "/classes/Thing", `{"n":1}`)
+	p.end()
+	check(0, "everything carries over\n", "env:TARGET")
+	check(0, `"errors": 0`, "--json", "env:TARGET")
+
+	p = startServer(t, dir, options("--databaseURI="+file)...)
+	id := p.do(http.StatusCreated, http.MethodPost, "/classes/Thing", `{"list":["a\u0000b",{"k":1}]}`).body["objectId"].(string)
+	p.end()
+	check(1, "error    object Thing/"+id+": the field list holds the character U+0000, which postgres cannot store\n", file)
+	check(1, "", "sqlite://none.db")
+}
