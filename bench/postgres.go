@@ -47,6 +47,14 @@ func (d database) exec(ctx context.Context, name, sql string) error {
 	return nil
 }
 
+// fresh makes an empty database.
+func (d database) fresh(ctx context.Context, name string) error {
+	if err := d.exec(ctx, "postgres", "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)"); err != nil {
+		return err
+	}
+	return d.exec(ctx, "postgres", "CREATE DATABASE "+name)
+}
+
 // openPostgres uses the server that is named, or starts one with the settings that PostgreSQL comes with, apart from the number of
 // connections, which is more than the servers' pools take together.
 func openPostgres(ctx context.Context, dir, uri string) (database, func() error, error) {
@@ -139,14 +147,7 @@ func nobodySpecial(home string) (*syscall.Credential, error) {
 }
 
 func launchPostgres(ctx context.Context, dir string, o options) (peers []*peer, end func() error, err error) {
-	modules, err := filepath.Abs(filepath.Join(o.parseServer, "node_modules"))
-	if err != nil {
-		return nil, nil, err
-	}
-	if _, err := os.Stat(filepath.Join(modules, "parse-server")); err != nil {
-		return nil, nil, fmt.Errorf("-parse-server: %w (npm ci in that directory installs it)", err)
-	}
-	node, err := exec.LookPath("node")
+	node, modules, err := nodeAndModules(o)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -163,16 +164,26 @@ func launchPostgres(ctx context.Context, dir string, o options) (peers []*peer, 
 		return nil, end, err
 	}
 	for _, name := range []string{"bench_parley", "bench_parse_server"} {
-		for _, sql := range []string{"DROP DATABASE IF EXISTS " + name + " WITH (FORCE)", "CREATE DATABASE " + name} {
-			if err := pg.exec(ctx, "postgres", sql); err != nil {
-				return nil, end, err
-			}
+		if err := pg.fresh(ctx, name); err != nil {
+			return nil, end, err
 		}
 	}
 	classes := classesOf(o)
 	theirs := parseServerPeer(dir, node, pg, classes)
 	theirs.env = append(theirs.env, "NODE_PATH="+modules)
 	return []*peer{parleyOnPostgres(dir, pg, classes), theirs, bareOnPostgres(dir, pg, classes)}, end, nil
+}
+
+// nodeAndModules are the program Node.js, and the directory where parse-server is.
+func nodeAndModules(o options) (node, modules string, err error) {
+	if modules, err = filepath.Abs(filepath.Join(o.parseServer, "node_modules")); err != nil {
+		return "", "", err
+	}
+	if _, err := os.Stat(filepath.Join(modules, "parse-server")); err != nil {
+		return "", "", fmt.Errorf("-parse-server: %w (npm ci in that directory installs it)", err)
+	}
+	node, err = exec.LookPath("node")
+	return node, modules, err
 }
 
 func copyFile(from, to string) error {

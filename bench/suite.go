@@ -44,6 +44,11 @@ var suites = map[string]suite{
 		{"mixed", "mixed: 60 % get, 20 % find, 10 % create, 10 % update", 50, "", 0},
 	}},
 	"growth": {launch: launchPostgres, operations: growth()},
+	"cloud": {launch: launchCloud, operations: []operation{
+		{"call", "call a function that does nothing", 0, `"result":"ok"`, 1},
+		{"plain", "create an object of a class without triggers", 0, `"createdAt"`, 1},
+		{"checked", "create an object of a class with a beforeSave that sets a field", 0, `"createdAt"`, 1},
+	}},
 }
 
 func launchPocketbase(ctx context.Context, dir string, _ options) ([]*peer, func() error, error) {

@@ -12,6 +12,7 @@ const everybody = ['0.0.0.0/0', '::/0'];
     masterKey: process.env.BENCH_MASTER_KEY,
     masterKeyIps: everybody,
     serverURL: `http://${host}:${port}/parse`,
+    cloud: process.env.BENCH_CLOUD,
     logsFolder: null,
     silent: true,
     logLevel: 'error',
