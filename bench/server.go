@@ -127,36 +127,79 @@ func (s *server) startTimes(ctx context.Context, dir string, n int) (time.Durati
 	return percentile(all, 50), nil
 }
 
-// cpu is what the process has used so far, user and system.
+// processes are the ids of the server and of those that it started, as the workers of cloud code.
+func (s *server) processes() ([]int, error) {
+	all := []int{s.cmd.Process.Pid}
+	for i := 0; i < len(all); i++ {
+		lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", all[i]))
+		if err != nil {
+			return nil, err
+		}
+		for _, list := range lists {
+			text, err := os.ReadFile(list)
+			if err != nil {
+				continue // the thread has ended
+			}
+			for _, field := range strings.Fields(string(text)) {
+				pid, err := strconv.Atoi(field)
+				if err != nil {
+					return nil, err
+				}
+				all = append(all, pid)
+			}
+		}
+	}
+	return all, nil
+}
+
+// cpu is what the processes have used so far, user and system.
 func (s *server) cpu() (time.Duration, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.cmd.Process.Pid))
+	all, err := s.processes()
 	if err != nil {
 		return 0, err
 	}
-	// The name of the program, in parentheses, may hold spaces: count from its end. See proc(5), fields 14 and 15.
-	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
 	var ticks int64
-	for _, field := range fields[11:13] {
-		n, err := strconv.ParseInt(field, 10, 64)
+	for _, pid := range all {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 		if err != nil {
 			return 0, err
 		}
-		ticks += n
+		// The name of the program, in parentheses, may hold spaces: count from its end. See proc(5), fields 14 and 15.
+		fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+		for _, field := range fields[11:13] {
+			n, err := strconv.ParseInt(field, 10, 64)
+			if err != nil {
+				return 0, err
+			}
+			ticks += n
+		}
 	}
 	return time.Duration(ticks) * time.Second / 100, nil // USER_HZ
 }
 
-// memory is a line of /proc/PID/status, in bytes: VmRSS for now, VmHWM for the most ever, RssAnon for now without mapped files.
+// memory is a line of /proc/PID/status, in bytes, of all processes together: VmRSS for now, VmHWM for the most ever, RssAnon for now
+// without mapped files.
 func (s *server) memory(line string) (int64, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
+	all, err := s.processes()
 	if err != nil {
 		return 0, err
 	}
-	for l := range strings.Lines(string(text)) {
-		if value, ok := strings.CutPrefix(l, line+":"); ok {
-			kb, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
-			return kb << 10, err
+	var sum int64
+	for _, pid := range all {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		if err != nil {
+			return 0, err
 		}
+		_, rest, found := strings.Cut(string(text), line+":")
+		if !found {
+			return 0, fmt.Errorf("no %s in /proc", line)
+		}
+		value, _, _ := strings.Cut(rest, " kB")
+		kb, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64)
+		if err != nil {
+			return 0, err
+		}
+		sum += kb << 10
 	}
-	return 0, fmt.Errorf("no %s in /proc", line)
+	return sum, nil
 }
