@@ -26,7 +26,7 @@ var layers = [][]string{
 		"credential/source/natskv", "credential/source/awssm", "credential/source/awskms", "credential/source/gcpsm", "credential/source/azkv", "pubsub/natsbus",
 	},
 	{"query/querytest", "storage", "cloud", "wasmcloud", "wasmcloud/secrets", "credential/source"},
-	{"wasmcloud/par", "wasmcloud/messaging"},
+	{"wasmcloud/par", "wasmcloud/telemetry", "wasmcloud/messaging"},
 	{"cloud/node", "storage/memory", "storage/sqlgen", "internal/auth", "internal/cache"},
 	{"wasmcloud/hosttest"},
 	{"storage/storagetest", "storage/sqlite", "storage/postgres", "internal/access", "internal/schemas", "internal/keysapi"},

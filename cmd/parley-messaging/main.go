@@ -16,6 +16,7 @@ import (
 	"github.com/parley-backend/parley/credential/source/natskv"
 	"github.com/parley-backend/parley/wasmcloud"
 	"github.com/parley-backend/parley/wasmcloud/messaging"
+	"github.com/parley-backend/parley/wasmcloud/telemetry"
 )
 
 const about = `parley-messaging is the NATS messaging provider of Parley for wasmCloud 1.x:
@@ -69,6 +70,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer, 
 	}
 	err := wasmcloud.Run(ctx, wasmcloud.Options{
 		New: newProvider, Name: "messaging-nats-provider", Version: version(), Sources: source.All(), Stdin: in, Stderr: errs, RustLog: rustLog,
+		Telemetry: telemetry.Opener("nats-messaging-provider"),
 	})
 	var start *wasmcloud.StartError
 	switch {
@@ -89,7 +91,8 @@ func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer, 
 func newProvider(r *wasmcloud.Runtime) (wasmcloud.Provider, error) {
 	sources := source.All()
 	sources["nats-kv"] = natskv.Opener(r.NATS)
-	return messaging.New(r, messaging.Options{Sources: sources, Known: wasmcloud.ConfigKeys()}), nil
+	p := messaging.New(r, messaging.Options{Sources: sources, Known: wasmcloud.ConfigKeys()})
+	return p, observe(r.Telemetry().Metrics, p.Stats)
 }
 
 // byHand reports whether a person has started us: a host gives us a pipe.

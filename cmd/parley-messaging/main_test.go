@@ -4,18 +4,32 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
+	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+	"go.opentelemetry.io/otel/attribute"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	collectormetrics "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
+	collectortraces "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"go.uber.org/goleak"
+	"google.golang.org/protobuf/proto"
 
+	"github.com/parley-backend/parley/wasmcloud"
+	"github.com/parley-backend/parley/wasmcloud/messaging"
 	"github.com/parley-backend/parley/wasmcloud/wrpc"
 )
 
@@ -227,5 +241,148 @@ func TestHealthWithABlackHole(t *testing.T) {
 		if !json.Valid([]byte(line)) {
 			t.Errorf("the log has a line that is not JSON: %s", line)
 		}
+	}
+}
+
+// collector is one of OpenTelemetry.
+type collector struct {
+	mu    sync.Mutex
+	spans []string // trace and name
+	names map[string]bool
+}
+
+func (c *collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	var traces collectortraces.ExportTraceServiceRequest
+	var metrics collectormetrics.ExportMetricsServiceRequest
+	if r.URL.Path == "/v1/traces" {
+		err = proto.Unmarshal(body, &traces)
+	} else {
+		err = proto.Unmarshal(body, &metrics)
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, resource := range traces.ResourceSpans {
+		for _, scope := range resource.ScopeSpans {
+			for _, span := range scope.Spans {
+				c.spans = append(c.spans, hex.EncodeToString(span.TraceId)+" "+hex.EncodeToString(span.ParentSpanId)+" "+span.Name)
+			}
+		}
+	}
+	for _, resource := range metrics.ResourceMetrics {
+		for _, scope := range resource.ScopeMetrics {
+			for _, m := range scope.Metrics {
+				c.names[m.Name] = true
+			}
+		}
+	}
+}
+
+// The trace of a message goes on in the call of the component; spans and numbers are with the collector before the host has its answer.
+func TestTelemetry(t *testing.T) {
+	got := &collector{names: map[string]bool{}}
+	collecting := httptest.NewServer(got)
+	defer collecting.Close()
+	messages := serverOf(t)
+	b := start(t, map[string]any{
+		"config":      map[string]string{"otel_exporter_otlp_endpoint": collecting.URL, "shutdown_timeout_ms": "20000"},
+		"otel_config": map[string]any{"enable_traces": true, "enable_metrics": true, "observability_endpoint": "http://127.0.0.1:1", "protocol": "Http"},
+		"link_definitions": []any{
+			link("nats", "echo", "handler", "source_config", map[string]string{"cluster_uris": messages.ClientURL(), "subscriptions": "orders"}),
+		},
+	})
+	component, err := wrpc.New(b.nc, wrpc.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer component.Close()
+	parents := make(chan string, 100)
+	if _, err = wrpc.Serve(component, wrpc.Export[wrpc.BrokerMessage]{
+		Function: wrpc.Function{Prefix: "default.echo", Instance: wrpc.HandlerInstance, Name: wrpc.HandleMessageFunction}, Decode: wrpc.DecodeMessage,
+		Handle: func(_ context.Context, h nats.Header, m wrpc.BrokerMessage) ([]byte, error) {
+			parents <- h.Get("traceparent")
+			return wrpc.AppendDone(nil, wrpc.Ok[wrpc.Unit, string](wrpc.Unit{})), nil
+		},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	const trace, span = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+	publisher := dial(t, messages.ClientURL())
+	var parent string
+	b.eventually("a message comes", func() bool {
+		if err := publisher.PublishMsg(&nats.Msg{Subject: "orders", Header: nats.Header{"traceparent": {"00-" + trace + "-" + span + "-01"}}}); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case parent = <-parents:
+			return true
+		default:
+			return false
+		}
+	})
+	if !strings.HasPrefix(parent, "00-"+trace+"-") || strings.Contains(parent, span) {
+		t.Errorf("the component is called with the trace %s, want a span of %s that is not %s", parent, trace, span)
+	}
+	if _, err := b.nc.Request("wasmbus.rpc.default.nats.default.shutdown", []byte(`{"host_id":"NHOST"}`), patience); err != nil {
+		t.Fatal(err)
+	}
+	got.mu.Lock()
+	defer got.mu.Unlock()
+	want := trace + " " + span + " wasmcloud:messaging/handler@0.2.0/handle-message"
+	if !slices.Contains(got.spans, want) {
+		t.Errorf("the collector has the spans %q, want %q among them", got.spans, want)
+	}
+	if !got.names["wasmcloud.call.duration"] {
+		t.Errorf("the collector has no wasmcloud.call.duration: %v", got.names)
+	}
+}
+
+// Every number of a link is sent, with the link as attributes.
+func TestNumbersOfLinks(t *testing.T) {
+	reader := sdkmetric.NewManualReader()
+	meters := sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))
+	stats := messaging.LinkStats{
+		Key: wasmcloud.Key{Role: wasmcloud.Source, Component: "echo", Name: "default"}, Connected: true, Received: 1, Handled: 2, Failed: map[string]uint64{"timeout": 3},
+		Retried: 4, Dropped: 5, InFlight: 6, Pending: 7, Published: 8, PublishErrors: 9, Requested: 10, RequestErrors: 11,
+	}
+	if err := observe(meters, func() []messaging.LinkStats { return []messaging.LinkStats{stats} }); err != nil {
+		t.Fatal(err)
+	}
+	var all metricdata.ResourceMetrics
+	if err := reader.Collect(t.Context(), &all); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]int64{}
+	for _, m := range all.ScopeMetrics[0].Metrics {
+		var points []metricdata.DataPoint[int64]
+		switch data := m.Data.(type) {
+		case metricdata.Sum[int64]:
+			points = data.DataPoints
+		case metricdata.Gauge[int64]:
+			points = data.DataPoints
+		}
+		for _, p := range points {
+			got[m.Name+" "+p.Attributes.Encoded(attribute.DefaultEncoder())] = p.Value
+		}
+	}
+	const of = " component=echo,link=default,role=source"
+	want := map[string]int64{
+		"wasmcloud.messaging.received" + of: 1, "wasmcloud.messaging.handled" + of: 2, "wasmcloud.messaging.failed component=echo,kind=timeout,link=default,role=source": 3, "wasmcloud.messaging.retried" + of: 4,
+		"wasmcloud.messaging.dropped" + of: 5, "wasmcloud.messaging.in_flight" + of: 6, "wasmcloud.messaging.pending" + of: 7, "wasmcloud.messaging.published" + of: 8, "wasmcloud.messaging.publish_errors" + of: 9,
+		"wasmcloud.messaging.requested" + of: 10, "wasmcloud.messaging.request_errors" + of: 11, "wasmcloud.messaging.connected" + of: 1,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the numbers (-want +got):\n%s", diff)
+	}
+	if err := observe(nil, nil); err != nil {
+		t.Errorf("observe(nil) = %v", err)
 	}
 }
