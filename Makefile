@@ -83,6 +83,13 @@ postgis: postgres
 	  else echo 'PostGIS is not installed, and Parse Server needs it (Debian: apt-get install postgresql-15-postgis-3)'; exit 1; fi; \
 	fi
 
+# The versions are those that a wasmCloud 1.9 host is built with; the first build takes some minutes and 400 MB.
+.PHONY: interop-rust
+interop-rust: ## the wRPC and secrets crates of wasmCloud against Parley, both ways; needs Rust
+	@command -v cargo > /dev/null || { echo 'Rust with cargo is needed for the tests against its crates'; exit 1; }
+	cd interop/rust && cargo build --locked
+	PARLEY_TEST_RUST=$(CURDIR)/interop/rust/target/debug/parley-interop $(GO) test -race -count 1 -v ./interop/rust
+
 .PHONY: timing
 timing: ## does the time of a verification tell anything (I12); a statistical test, for a quiet machine
 	PARLEY_TEST_TIMING=1 $(GO) test -count 1 -timeout 30m -v -run TestI12 ./credential

@@ -39,7 +39,7 @@ var layers = [][]string{
 	{""},
 	{"internal/migrate"},
 	{"config"},
-	{"cmd/parley", "cmd/parley-messaging", "conformance", "interop/jssdk"},
+	{"cmd/parley", "cmd/parley-messaging", "conformance", "interop/jssdk", "interop/rust"},
 	{"interop/oracle"},
 }
 
