@@ -144,11 +144,14 @@ func (cfg *Config) complete() error {
 
 // use makes terms ready.
 func (b *Backend) use(terms Terms) (*inUse, error) {
-	if err := terms.check(); err != nil {
+	if err := terms.Check(); err != nil {
 		return nil, err
 	}
 	next := &inUse{Terms: terms, keys: make(map[string]*held, len(terms.Keys)), end: func() {}}
 	for name, key := range terms.Keys {
+		if (key.Credential == nil) == (key.Mint == nil) || key.Mint != nil && key.Mint.Signing == nil {
+			return nil, fmt.Errorf("keys.%s: is either stored or minted, and needs a credential", name)
+		}
 		if key.Mint != nil && b.cfg.MintKey.Len() < 32 {
 			return nil, fmt.Errorf("keys.%s: minting needs a MintKey of 32 bytes or more", name)
 		}

@@ -46,8 +46,6 @@ func (p Permissions) all() [][]string {
 
 func (m *Mint) check() error {
 	switch {
-	case m.Signing == nil:
-		return errors.New("a login that is minted needs a signing key")
 	case m.Account != "" && !nkeys.IsValidPublicAccountKey(m.Account):
 		return errors.New("the account is not the public key of one, A…")
 	case m.TTL != 0 && m.TTL < time.Second:

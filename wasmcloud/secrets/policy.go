@@ -41,8 +41,8 @@ type Revoked struct {
 	Versions map[string][]string
 }
 
-// check returns all that is wrong with the terms.
-func (t *Terms) check() error {
+// Check returns all that is wrong with the terms, joined. Credentials may still be missing.
+func (t *Terms) Check() error {
 	var problems []error
 	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 	if len(t.Issuers) == 0 {

@@ -265,7 +265,7 @@ func TestInvalid(t *testing.T) {
 		{"no issuer", func(_ *secrets.Config, t *secrets.Terms) { t.Issuers = nil }, "issuers: name the account that signs your components and providers, A…: anybody can sign with any other"},
 		{"an issuer that is none", func(_ *secrets.Config, t *secrets.Terms) { t.Issuers = []string{"ABC"} }, `issuers: "ABC" is not the public key of an account`},
 		{"a key that is no subject", func(_ *secrets.Config, t *secrets.Terms) { t.Keys["a>"] = value }, "keys: the name a> holds a blank, a *, a > or a control character, which NATS does not carry"},
-		{"a key without anything", func(_ *secrets.Config, t *secrets.Terms) { t.Keys["key"] = secrets.Key{} }, "keys.key: is either stored or minted"},
+		{"a key without anything", func(_ *secrets.Config, t *secrets.Terms) { t.Keys["key"] = secrets.Key{} }, "keys.key: is either stored or minted, and needs a credential"},
 		{"a rule without keys", func(_ *secrets.Config, t *secrets.Terms) { t.Rules = []secrets.Rule{{}} }, "rules[0]: names no keys"},
 		{"an empty pattern", func(_ *secrets.Config, t *secrets.Terms) { t.Rules = []secrets.Rule{{Keys: []string{"a", ""}}} }, "rules[0]: holds an empty pattern, which matches nothing"},
 		{"a version of no key", func(_ *secrets.Config, t *secrets.Terms) { t.Revoked.Versions = map[string][]string{"other": {"1"}} }, `revoked.versions: there is no key "other"`},

@@ -53,8 +53,6 @@ type Key struct {
 
 func (k Key) check() error {
 	switch {
-	case (k.Credential == nil) == (k.Mint == nil):
-		return errors.New("is either stored or minted")
 	case int(k.Kind) >= len(kinds):
 		return errors.New("the kind is unknown")
 	case k.Mint == nil:
