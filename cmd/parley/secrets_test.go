@@ -83,7 +83,9 @@ func TestSecretsBackend(t *testing.T) {
 		t.Fatalf("--check = %v\n%s%s", p.err, p.out, p.errs)
 	}
 	p = spawn(t, dir, nil, "wasmcloud", "secrets", file)
-	p.await("the backend to serve", func() bool { return strings.Contains(p.out.String(), "Parley serves secrets at wasmcloud.secrets.v1alpha1.test") })
+	p.await("the backend to serve", func() bool {
+		return strings.Contains(p.out.String(), "Parley serves secrets at wasmcloud.secrets.v1alpha1.test")
+	})
 	get := func(key, field string) (string, error) {
 		a, err := client.Get(t.Context(), key, field, "")
 		return string(a.Value.Reveal()), err

@@ -81,9 +81,9 @@ func TestMintOneGeneration(t *testing.T) {
 		}
 	}
 	var group sync.WaitGroup
-	for range 8 {
+	for range 4 {
 		group.Go(func() {
-			for range 20 {
+			for range 10 {
 				token, _ := b.client.Get(t.Context(), "login", "jwt", "")
 				seed, _ := b.client.Get(t.Context(), "login", "seed", "")
 				check("at once", string(token.Value.Reveal()), string(seed.Value.Reveal()))
