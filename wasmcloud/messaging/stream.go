@@ -16,6 +16,8 @@ import (
 // a third of the time that a consumer gives by default.
 const progressGap = 10 * time.Second
 
+const heartbeat = time.Second // of the server, while it has no message for a consumer
+
 // What a message of JetStream is answered with, over the connection that it came on or the one that took over from it.
 const (
 	acknowledged = "+ACK"
@@ -37,10 +39,12 @@ func (l *link) pulling(c consumer, s *settings) []jetstream.PullConsumeOpt {
 			l.lose(c, err)
 		}
 	})
+	// When the server says nothing for two of these, messages are asked for again: the library sometimes forgets to where few are asked for.
+	all := []jetstream.PullConsumeOpt{watch, jetstream.PullHeartbeat(heartbeat)}
 	if c.MaxBytes > 0 {
-		return []jetstream.PullConsumeOpt{jetstream.PullMaxMessagesWithBytesLimit(messages, c.MaxBytes), watch}
+		return append(all, jetstream.PullMaxMessagesWithBytesLimit(messages, c.MaxBytes))
 	}
-	return []jetstream.PullConsumeOpt{jetstream.PullMaxMessages(messages), watch}
+	return append(all, jetstream.PullMaxMessages(messages))
 }
 
 // lose notes that a consumer is not there any more. It is asked for again until it is.
