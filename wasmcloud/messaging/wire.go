@@ -37,7 +37,6 @@ type wire struct {
 
 	subs      map[wanted]*natsconn.Subscription
 	consumers map[consumer]*natsconn.Consumer
-	limits    [2]int
 }
 
 // wanted is a subscription that is wanted, for the nth time: strict_compat has one twice.
