@@ -13,7 +13,7 @@ import (
 	"github.com/parley-backend/parley/conformance"
 )
 
-var record = flag.Bool("record", false, "record the answers of Parse Server to handover/*.txt")
+var record = flag.Bool("record", false, "record the answers of Parse Server to handover/*.txt, and to the corpus files that -only names")
 
 var token = regexp.MustCompile(`r:[0-9a-f]{32}`)
 
