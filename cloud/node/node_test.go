@@ -233,6 +233,10 @@ func TestRights(t *testing.T) {
 	if result, given, err := b.call("null"); result != nil || !given || err != nil {
 		t.Errorf("null = %v, %t, %v, want a result that is null", result, given, err)
 	}
+	var told *parse.Error
+	if _, _, err := b.call("object"); !errors.As(err, &told) || string(parse.Marshal(told.Value)) != `{"a":1}` {
+		t.Errorf("object = %v, want an error that holds the object", err)
+	}
 	if result, _, err := b.call("env"); result != "here" || err != nil {
 		t.Errorf("env = %v, %v", result, err)
 	}

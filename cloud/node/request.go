@@ -235,9 +235,11 @@ func failureOf(reply *parse.Map) error {
 		return nil
 	}
 	code, _ := reply.Get("code").(float64)
-	message, ok := reply.Get("message").(string)
-	if !ok {
-		message = string(parse.Marshal(parse.Plain(reply.Get("message"))))
+	failure := &parse.Error{Code: parse.Code(code)}
+	var text bool
+	if failure.Message, text = reply.Get("message").(string); !text {
+		failure.Value = parse.Plain(reply.Get("message"))
+		failure.Message = string(parse.Marshal(failure.Value))
 	}
-	return &parse.Error{Code: parse.Code(code), Message: message}
+	return failure
 }

@@ -122,8 +122,12 @@ exports.create = function create(Parse, registry, requests) {
       if (!isNew) {
         request.original = requests.object(sent.original);
       }
-      await handled(entry, request, sent, UNKNOWN);
-      return { ...requests.differences(before, requests.texts(request.object)), ...contextOf(request, sent) };
+      const result = await handled(entry, request, sent, UNKNOWN);
+      // A handler may answer like a webhook, with {object}: then that is all that is written.
+      const after = result && result.object && !(result instanceof Parse.Object)
+        ? new Map(Object.entries(Parse._encode(result.object)).filter(([name]) => name !== 'objectId').map(([name, v]) => [name, JSON.stringify(v)]))
+        : requests.texts(request.object);
+      return { ...requests.differences(before, after), ...contextOf(request, sent) };
     },
 
     async afterSave(entry, sent) {
@@ -173,7 +177,11 @@ exports.create = function create(Parse, registry, requests) {
       const objects = sent.objects.map(requests.object);
       const request = requests.base(sent, { triggerName: 'afterFind', query: requests.query(sent), objects, isGet: Boolean(sent.get) });
       const result = await handled(entry, request, sent, UNKNOWN);
-      return { objects: (result || request.objects).map(requests.shown), ...contextOf(request, sent) };
+      const shown = result || request.objects;
+      if (!Array.isArray(shown)) {
+        throw new Parse.Error(SCRIPT_FAILED, 'afterFind returns a list of objects.');
+      }
+      return { objects: shown.map(requests.shown), ...contextOf(request, sent) };
     },
   };
 
