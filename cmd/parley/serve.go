@@ -113,6 +113,7 @@ func serve(env environment, built *config.Built, generated config.Generated, log
 	}
 	defer server.Close()
 	measured.Credentials(server.Credentials(), built.Config.Presented)
+	measured.Cloud(server.Code)
 
 	listener, err := net.Listen("tcp", net.JoinHostPort(built.Host, strconv.Itoa(built.Port)))
 	if err != nil {

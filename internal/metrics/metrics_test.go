@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/parley-backend/parley/cloud/node"
 	"github.com/parley-backend/parley/credential"
 	"github.com/parley-backend/parley/internal/rest"
 	"github.com/prometheus/client_golang/prometheus"
@@ -83,6 +84,7 @@ func TestDocumented(t *testing.T) {
 	}
 	m := New()
 	m.Credentials(&credential.Set{})
+	m.Cloud(func() (node.Status, bool) { return node.Status{}, false })
 	all := make(chan *prometheus.Desc, 100)
 	m.registry.Describe(all)
 	close(all)

@@ -39,6 +39,12 @@ type growth struct {
 
 func (*growth) Error() string { return "object: the schema has to grow first" }
 
+// RunsAgain tells whether an error ends a transaction only for it to be run once more: it is nothing to be told of.
+func RunsAgain(err error) bool {
+	var g *growth
+	return errors.As(err, &g)
+}
+
 // Transact runs fn with a service whose reads and writes are one transaction; a Transient conflict runs it again, up to five times.
 // So fn may run several times, and must begin anew each time. Within a transaction it runs fn as part of that.
 //

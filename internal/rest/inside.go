@@ -89,7 +89,7 @@ func (s *Server) inside(err error) *cloud.Answer {
 	case errors.As(err, &refusal):
 		status = refusal.Status
 	}
-	if status >= http.StatusInternalServerError {
+	if status >= http.StatusInternalServerError && !object.RunsAgain(err) {
 		s.cfg.Log.Error("a request of cloud code failed", "error", err.Error())
 	}
 	return &cloud.Answer{Status: status, Header: http.Header{}, Body: s.errorBody(err)}
