@@ -145,3 +145,4 @@ bench-peers: ## Parley beside PocketBase over HTTP, in one run
 bench-postgres: ## Parley on PostgreSQL beside Parse Server and a bare handler, in one run; needs interop/oracle/node_modules (npm ci there)
 	cd bench && $(GO) run . -suite postgres
 	cd bench && $(GO) run . -suite growth -rounds 3
+	cd bench && $(GO) run . -suite cloud
