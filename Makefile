@@ -25,7 +25,7 @@ PROVIDER_VERSION ?= $(shell git describe --tags --always 2> /dev/null || echo 0.
 provider: ## build parley-messaging for all targets of wasmCloud into the archive bin/parley-messaging.par.gz
 	@mkdir -p bin/provider; for target in $(PROVIDER_TARGETS); do \
 	  system=$${target#*=}; echo "$${target%=*}"; \
-	  CGO_ENABLED=0 GOOS=$${system%/*} GOARCH=$${system#*/} $(GO) build -trimpath -ldflags '-s -w' -o bin/provider/$${target%=*} ./cmd/parley-messaging || exit 1; \
+	  CGO_ENABLED=0 GOOS=$${system%/*} GOARCH=$${system#*/} $(GO) build -trimpath -tags grpcnotrace -ldflags '-s -w' -o bin/provider/$${target%=*} ./cmd/parley-messaging || exit 1; \
 	done
 	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2> /dev/null)} $(GO) run ./cmd/parley wasmcloud par bin/parley-messaging.par.gz \
 	  --name parley-messaging --vendor Parley --version '$(PROVIDER_VERSION)' $(PROVIDER_FLAGS) \
