@@ -30,7 +30,7 @@ var layers = [][]string{
 	{"cloud/node", "storage/memory", "storage/sqlgen", "internal/auth", "internal/cache"},
 	{"wasmcloud/hosttest"},
 	{"storage/storagetest", "storage/sqlite", "storage/postgres", "internal/access", "internal/schemas", "internal/keysapi"},
-	{"internal/object", "internal/webhook"},
+	{"internal/object", "internal/webhook", "internal/job"},
 	{"internal/role", "internal/installation"},
 	{"internal/session"},
 	{"internal/user"},

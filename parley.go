@@ -19,6 +19,7 @@ import (
 	"github.com/parley-backend/parley/internal/access"
 	"github.com/parley-backend/parley/internal/auth"
 	"github.com/parley-backend/parley/internal/installation"
+	"github.com/parley-backend/parley/internal/job"
 	"github.com/parley-backend/parley/internal/object"
 	"github.com/parley-backend/parley/internal/rest"
 	"github.com/parley-backend/parley/internal/role"
@@ -41,6 +42,7 @@ type Server struct {
 	cloud   *cloud.Hooks
 	code    *node.Runtime // nil without cloud code in JavaScript
 	hooks   *webhook.Service
+	jobs    *job.Jobs
 	state   atomic.Value // rest.State
 	close   sync.Once
 	weak    weakKeys
@@ -89,6 +91,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		s.Close()
 		return nil, err
 	}
+	s.jobs.Start()
 	s.state.Store(rest.OK)
 	if cfg.SecurityCheckLog {
 		s.logSecurity(ctx)
@@ -180,7 +183,7 @@ func (s *Server) wire(ctx context.Context, proxies auth.Proxies) error {
 	restConfig := rest.Config{
 		AppID: cfg.AppID, MountPath: s.mountPath(), ServerURL: cfg.ServerURL, PublicServerURL: cfg.PublicServerURL,
 		Version: cfg.Version, Keys: s.keys, Proxies: proxies,
-		Objects: objects, Schemas: s.schemas, Users: users, Sessions: sessions, Rules: rules, Store: cfg.Store, Log: s.log, Webhooks: s.hooks,
+		Objects: objects, Schemas: s.schemas, Users: users, Sessions: sessions, Rules: rules, Store: cfg.Store, Log: s.log, Webhooks: s.hooks, Cloud: hooks,
 		MaxUploadSize: cfg.MaxUploadSize, MaxConcurrent: cfg.MaxConcurrentRequests, ClientTimeout: cfg.Timeouts.Client, Query: cfg.Query, BatchLimit: cfg.BatchLimit,
 		AllowOrigin: cfg.AllowOrigin, AllowHeaders: cfg.AllowHeaders, RouteAllowList: cfg.RouteAllowList,
 		RateLimits: cfg.RateLimits, Idempotency: cfg.Idempotency, VerboseErrors: cfg.VerboseErrors,
@@ -197,6 +200,11 @@ func (s *Server) wire(ctx context.Context, proxies auth.Proxies) error {
 		restConfig.Security = s.securityReport
 	}
 	s.objects = objects
+	s.jobs = job.New(job.Config{
+		Store: cfg.Store, Schemas: s.schemas, Hooks: hooks, NoScheduler: cfg.NoScheduler, Log: s.log,
+		Request: func() cloud.Request { return objects.JobRequest(auth.System) },
+	})
+	restConfig.Jobs = s.jobs
 	s.rest = rest.New(restConfig)
 	s.cloud = hooks
 	hooks.OnChange(s.limitCloud)
@@ -258,6 +266,7 @@ func (s *Server) Credentials() *credential.Set { return s.set }
 func (s *Server) Close() {
 	s.close.Do(func() {
 		s.state.Store(rest.Failed)
+		s.jobs.Stop()
 		if s.code != nil {
 			s.code.Close()
 		}

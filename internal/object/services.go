@@ -38,6 +38,11 @@ func (o *Objects) SavedConfig(ctx context.Context, caller *auth.Caller, params, 
 		&cloud.ConfigRequest{Request: o.request(caller, shared), Params: params.Clone(), Original: original.Clone()})
 }
 
+// JobRequest is what a job knows of who started it.
+func (o *Objects) JobRequest(caller *auth.Caller) cloud.Request {
+	return o.outside().request(caller, shared(caller))
+}
+
 // ResettingPassword runs beforePasswordResetRequest for a user that was found.
 func (o *Objects) ResettingPassword(ctx context.Context, caller *auth.Caller, user *parse.Object) error {
 	if !o.cfg.Cloud.Has(cloud.BeforePasswordResetRequest, schema.UserClass) {

@@ -158,7 +158,7 @@ func TestUnconfigured(t *testing.T) {
 		{"POST", "/jobs/x", `{}`, master, 400, `{"code":141,"error":"Invalid job."}`},
 		{"GET", "/cloud_code/jobs", "", master, 200, `[]`},
 		{"GET", "/cloud_code/jobs/data", "", master, 200, `{"in_use":[],"jobs":[]}`},
-		{"PUT", "/cloud_code/jobs/x", `{}`, master, 404, `{"code":101,"error":"Object not found."}`},
+		{"PUT", "/cloud_code/jobs/x", `{"job_schedule":{}}`, master, 404, `{"code":101,"error":"Object not found."}`},
 		{"GET", "/hooks/functions", "", master, 200, `[]`},
 		{"GET", "/hooks/functions/f", "", master, 400, `{"code":143,"error":"no function named: f is defined"}`},
 		{"GET", "/hooks/triggers/A/beforeSave", "", master, 400, `{"code":143,"error":"class A does not exist"}`},

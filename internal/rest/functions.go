@@ -12,22 +12,7 @@ import (
 // callFunction answers POST /functions/name: a function of the cloud code with the members of the body and the parameters of the
 // URL, which are text.
 func callFunction(ctx context.Context, _ *Server, r *request) (*reply, error) {
-	params := r.body
-	if len(r.query) > 0 {
-		params = r.body.Clone()
-		for _, name := range slices.Sorted(maps.Keys(r.query)) {
-			values := r.query[name]
-			if len(values) == 1 {
-				params.Set(name, values[0])
-				continue
-			}
-			list := make([]any, len(values))
-			for i := range values {
-				list[i] = values[i]
-			}
-			params.Set(name, list)
-		}
-	}
+	params := withQuery(r)
 	answer, err := r.objects.Call(ctx, r.caller, r.params.get("name"), params)
 	if err != nil {
 		return nil, err
@@ -44,6 +29,27 @@ func callFunction(ctx context.Context, _ *Server, r *request) (*reply, error) {
 		done.headers[name] = values[len(values)-1]
 	}
 	return done, nil
+}
+
+// withQuery are the members of the body and the parameters of the URL, which are text.
+func withQuery(r *request) *parse.Map {
+	params := r.body
+	if len(r.query) > 0 {
+		params = r.body.Clone()
+		for _, name := range slices.Sorted(maps.Keys(r.query)) {
+			values := r.query[name]
+			if len(values) == 1 {
+				params.Set(name, values[0])
+				continue
+			}
+			list := make([]any, len(values))
+			for i := range values {
+				list[i] = values[i]
+			}
+			params.Set(name, list)
+		}
+	}
+	return params
 }
 
 // secret are the headers that cloud code does not see: who has one of them could act as the client, or as the application.

@@ -15,8 +15,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/parley-backend/parley/cloud"
 	"github.com/parley-backend/parley/internal/access"
 	"github.com/parley-backend/parley/internal/auth"
+	"github.com/parley-backend/parley/internal/job"
 	"github.com/parley-backend/parley/internal/keysapi"
 	"github.com/parley-backend/parley/internal/object"
 	"github.com/parley-backend/parley/internal/schemas"
@@ -44,6 +46,9 @@ type Config struct {
 	Schemas  *schemas.Schemas
 	Users    *user.Users
 	Sessions *session.Sessions
+	// Jobs runs jobs, Cloud knows their names.
+	Jobs  *job.Jobs
+	Cloud *cloud.Hooks
 	// Webhooks are what /hooks declares.
 	Webhooks *webhook.Service
 	// Rules are those of Objects: changing a class shows what they protect of it.

@@ -45,6 +45,7 @@ var table = join(
 	classRoutes("/installations", "_Installation", anyone),
 	classRoutes("/push_audiences", "_Audience", masterKey),
 	hookRoutes,
+	jobRoutes,
 	unconfigured,
 )
 

@@ -41,7 +41,7 @@ func TestTable(t *testing.T) {
 		{"GET /roles", anyone}, {"POST /roles", anyone}, {"GET /roles/:id", anyone}, {"PUT /roles/:id", anyone}, {"DELETE /roles/:id", anyone},
 		{"GET /installations", anyone}, {"POST /installations", anyone}, {"GET /installations/:id", anyone}, {"PUT /installations/:id", anyone}, {"DELETE /installations/:id", anyone},
 		{"POST /push", masterWrite}, {"GET /push_audiences", masterKey}, {"POST /push_audiences", masterWrite}, {"GET /push_audiences/:id", masterKey}, {"PUT /push_audiences/:id", masterWrite}, {"DELETE /push_audiences/:id", masterWrite},
-		{"POST /functions/*name", anyone}, {"POST /jobs", masterWrite}, {"POST /jobs/:name", masterWrite},
+		{"POST /functions/*name", anyone}, {"POST /jobs", masterWrite}, {"POST /jobs/:name", masterWrite}, {"DELETE /jobs/:name", masterWrite},
 		{"GET /cloud_code/jobs", masterKey}, {"POST /cloud_code/jobs", masterWrite}, {"GET /cloud_code/jobs/data", masterKey}, {"PUT /cloud_code/jobs/:id", masterWrite}, {"DELETE /cloud_code/jobs/:id", masterWrite},
 		{"GET /hooks/functions", masterKey}, {"POST /hooks/functions", masterWrite}, {"GET /hooks/functions/:name", masterKey}, {"PUT /hooks/functions/:name", masterWrite},
 		{"GET /hooks/triggers", masterKey}, {"POST /hooks/triggers", masterWrite}, {"GET /hooks/triggers/:class/:trigger", masterKey}, {"PUT /hooks/triggers/:class/:trigger", masterWrite},

@@ -12,14 +12,6 @@ import (
 // unconfigured are the routes of features that this server does not have (yet). They answer as Parse Server does where the
 // feature is not configured, so that a client can tell "not here" from "no such route".
 var unconfigured = []route{
-	{http.MethodPost, "/jobs", masterWrite, noJob, false},
-	{http.MethodPost, "/jobs/:name", masterWrite, noJob, true},
-	{http.MethodGet, "/cloud_code/jobs", masterKey, emptyList, false},
-	{http.MethodGet, "/cloud_code/jobs/data", masterKey, noJobs, false},
-	{http.MethodPost, "/cloud_code/jobs", masterWrite, noJobToSchedule, false},
-	{http.MethodPut, "/cloud_code/jobs/:id", masterWrite, noObject, false},
-	{http.MethodDelete, "/cloud_code/jobs/:id", masterWrite, noObject, false},
-
 	{http.MethodPost, "/push", masterWrite, noPush, false},
 	{http.MethodGet, "/scriptlog", masterKey, noLogs, false},
 	{http.MethodGet, "/graphql-config", masterKey, emptyObject, false},
@@ -33,27 +25,7 @@ var unconfigured = []route{
 	{http.MethodGet, "/files/:app/*name", nothing, noFile, false},
 }
 
-func emptyList(context.Context, *Server, *request) (*reply, error) {
-	return &reply{body: []any{}}, nil
-}
-
 func emptyObject(context.Context, *Server, *request) (*reply, error) { return empty(), nil }
-
-func noObject(context.Context, *Server, *request) (*reply, error) {
-	return nil, parse.Errorf(parse.ObjectNotFound, "Object not found.")
-}
-
-func noJob(context.Context, *Server, *request) (*reply, error) {
-	return nil, parse.Errorf(parse.ScriptFailed, "Invalid job.")
-}
-
-func noJobs(context.Context, *Server, *request) (*reply, error) {
-	return &reply{body: parse.NewMap("in_use", []any{}, "jobs", []any{})}, nil
-}
-
-func noJobToSchedule(context.Context, *Server, *request) (*reply, error) {
-	return nil, parse.Errorf(parse.InternalServerError, "Cannot Schedule a job that is not deployed")
-}
 
 func noPush(_ context.Context, _ *Server, r *request) (*reply, error) {
 	where, channels := r.body.Has("where"), r.body.Has("channels")

@@ -19,6 +19,7 @@ import (
 	"github.com/parley-backend/parley/internal/access"
 	"github.com/parley-backend/parley/internal/auth"
 	"github.com/parley-backend/parley/internal/installation"
+	"github.com/parley-backend/parley/internal/job"
 	"github.com/parley-backend/parley/internal/object"
 	"github.com/parley-backend/parley/internal/role"
 	"github.com/parley-backend/parley/internal/schemas"
@@ -77,8 +78,8 @@ func newWorld(t *testing.T, change ...func(*Config)) *world {
 		t.Fatal(err)
 	}
 	cfg := Config{
-		Webhooks: hooks,
-		AppID:    "app", MountPath: "/parse", Version: "9.9.9", Log: slog.New(slog.NewTextHandler(w.log, nil)), Store: w.store, Schemas: all,
+		Webhooks: hooks, Cloud: code, Jobs: job.New(job.Config{Store: w.store, Schemas: all, Hooks: code}),
+		AppID: "app", MountPath: "/parse", Version: "9.9.9", Log: slog.New(slog.NewTextHandler(w.log, nil)), Store: w.store, Schemas: all,
 		Users: users, Sessions: sessions, Objects: objects, Rules: rules,
 		Keys: &auth.Keys{
 			Master: auth.Key{Verifier: key("mk"), IPs: auth.Loopback()}, ReadOnly: auth.Key{Verifier: key("ro"), IPs: auth.Anywhere()},
