@@ -17,5 +17,5 @@ func TestConformance(t *testing.T) {
 		}
 		return path
 	})
-	hosttest.TestProvider(t, launch, hosttest.TestOptions{Skip: map[string]string{"logs_and_traces": "the binary sends no traces yet"}})
+	hosttest.TestProvider(t, launch, hosttest.TestOptions{})
 }
