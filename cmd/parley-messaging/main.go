@@ -28,7 +28,7 @@ archive, and writes its host data to the standard input. The archive is made by
 "parley wasmcloud par". What it can be told is in the config and the secrets of
 the provider and of its links: see docs/wasmcloud.md.
 
-  parley-messaging --help       print this
+  parley-messaging --help       print this, and all config keys
   parley-messaging --version    print the version
 
 It exits with 0 after its host has shut it down, with 2 when it was not started
@@ -58,7 +58,10 @@ func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer, 
 			fmt.Fprintln(out, "parley-messaging "+version())
 			return ended
 		case "--help", "-help", "help", "-h":
-			fmt.Fprint(out, about)
+			fmt.Fprint(out, about+"\nConfig keys, in any case:\n\n")
+			if err := messaging.WriteHelp(out); err != nil {
+				return failed
+			}
 			return ended
 		}
 		fmt.Fprintf(errs, "parley-messaging: there is no %q: see parley-messaging --help\n", args[0])
@@ -91,8 +94,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer, 
 func newProvider(r *wasmcloud.Runtime) (wasmcloud.Provider, error) {
 	sources := source.All()
 	sources["nats-kv"] = natskv.Opener(r.NATS)
-	p := messaging.New(r, messaging.Options{Sources: sources, Known: wasmcloud.ConfigKeys()})
-	return p, observe(r.Telemetry().Metrics, p.Stats)
+	return messaging.New(r, messaging.Options{Sources: sources, Known: wasmcloud.ConfigKeys(), Metrics: r.Telemetry().Metrics}), nil
 }
 
 // byHand reports whether a person has started us: a host gives us a pipe.

@@ -146,6 +146,38 @@ func WriteKeys(w io.Writer) error {
 	return err
 }
 
+// WriteHelp writes the same for a terminal.
+func WriteHelp(w io.Writer) error {
+	for _, k := range keys {
+		value := strings.ReplaceAll(k.value, "`", "")
+		if k.end != bothEnds {
+			value += "; " + map[end]string{handlerEnd: "handler links", consumerEnd: "consumer links", providerOnly: "of the provider"}[k.end]
+		}
+		doc := strings.NewReplacer("`", "", "**", "").Replace(k.doc)
+		if k.secret {
+			doc += " Belongs into a secret."
+		}
+		if _, err := fmt.Fprintf(w, "  %s (%s)\n%s", strings.Join(append([]string{k.name}, k.aliases...), ", "), value, wrapped(doc, "      ", 80)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// wrapped breaks a text into lines that begin with indent.
+func wrapped(text, indent string, width int) string {
+	var out strings.Builder
+	line := indent
+	for word := range strings.FieldsSeq(text) {
+		if len(line)+len(word) >= width && line != indent {
+			out.WriteString(strings.TrimRight(line, " ") + "\n")
+			line = indent
+		}
+		line += word + " "
+	}
+	return out.String() + strings.TrimRight(line, " ") + "\n"
+}
+
 func escaped(cell string) string { return strings.ReplaceAll(cell, "|", `\|`) }
 
 // items are the parts of a comma list: trimmed, without empty ones and repetitions.

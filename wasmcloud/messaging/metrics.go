@@ -37,8 +37,8 @@ var numbers = []struct {
 // failures is the one number that is told apart by kind.
 const failures = "wasmcloud.messaging.failed"
 
-// observe exports the numbers of all links until the function that is returned is called.
-func (p *Provider) observe(provider metric.MeterProvider) (end func(), err error) {
+// observe exports the numbers of all links until the provider of meters is shut down: the last ones are those after Drain.
+func (p *Provider) observe(provider metric.MeterProvider) (err error) {
 	meter := provider.Meter(scope)
 	instruments := make([]metric.Int64Observable, len(numbers), len(numbers)+1)
 	for i, n := range numbers {
@@ -48,18 +48,18 @@ func (p *Provider) observe(provider metric.MeterProvider) (end func(), err error
 			instruments[i], err = meter.Int64ObservableCounter(n.name, metric.WithDescription(n.doc))
 		}
 		if err != nil {
-			return nil, fmt.Errorf("messaging: %w", err)
+			return fmt.Errorf("messaging: %w", err)
 		}
 	}
 	failed, err := meter.Int64ObservableCounter(failures, metric.WithDescription("Messages that the component has not handled, by kind."))
 	if err != nil {
-		return nil, fmt.Errorf("messaging: %w", err)
+		return fmt.Errorf("messaging: %w", err)
 	}
 	all := make([]metric.Observable, 0, len(instruments)+1)
 	for _, one := range instruments {
 		all = append(all, one)
 	}
-	registered, err := meter.RegisterCallback(func(_ context.Context, to metric.Observer) error {
+	_, err = meter.RegisterCallback(func(_ context.Context, to metric.Observer) error {
 		for _, s := range p.Stats() {
 			about := []attribute.KeyValue{attribute.String("role", s.Role.String()), attribute.String("component", s.Component), attribute.String("link", s.Name)}
 			for i, n := range numbers {
@@ -72,7 +72,7 @@ func (p *Provider) observe(provider metric.MeterProvider) (end func(), err error
 		return nil
 	}, append(all, failed)...)
 	if err != nil {
-		return nil, fmt.Errorf("messaging: %w", err)
+		return fmt.Errorf("messaging: %w", err)
 	}
-	return func() { _ = registered.Unregister() }, nil // fails only for one that is not registered
+	return nil
 }

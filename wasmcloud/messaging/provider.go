@@ -25,7 +25,7 @@ type Options struct {
 	// Known are keys of the provider's own config that others read, in lower case: nobody is warned of them. Those that begin
 	// with otel_ are always among them.
 	Known []string
-	// Metrics is where the numbers of Stats go, nowhere if nil.
+	// Metrics is where the numbers of Stats go, also after Drain, until it is shut down; nowhere if nil.
 	Metrics metric.MeterProvider
 	// Now is the wall clock against which the times of a JWT are held, time.Now if nil.
 	Now func() time.Time
@@ -42,8 +42,6 @@ type Provider struct {
 	cancel context.CancelFunc
 	work   sync.WaitGroup
 
-	unobserved func() // ends the export of numbers
-
 	configuring sync.Mutex // one Configure at a time
 
 	mu      sync.Mutex
@@ -54,6 +52,7 @@ type Provider struct {
 	since   time.Time
 	warned  map[string]bool // keys of the provider's config that were warned of
 	links   map[wasmcloud.Key]*link
+	drained []*link // what links was at the end, for Stats
 	closed  bool
 }
 
@@ -73,13 +72,9 @@ func New(host wasmcloud.Host, o Options) *Provider {
 		warned: make(map[string]bool), links: make(map[wasmcloud.Key]*link), own: newLevel("provider", nil, nil, false),
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
-	p.unobserved = func() {}
 	if o.Metrics != nil {
-		end, err := p.observe(o.Metrics)
-		if err != nil {
+		if err := p.observe(o.Metrics); err != nil {
 			log.Warn("the numbers of messaging are not exported", "event", "messaging_metrics", "error", err.Error())
-		} else {
-			p.unobserved = end
 		}
 	}
 	return p
@@ -237,9 +232,9 @@ func (p *Provider) Drain(ctx context.Context) error {
 	p.mu.Lock()
 	p.closed = true
 	all := slices.Collect(maps.Values(p.links))
+	p.drained = append(p.drained, all...)
 	clear(p.links)
 	p.mu.Unlock()
-	p.unobserved()
 	stop := context.AfterFunc(ctx, p.cancel)
 	done := make(chan struct{})
 	go func() {

@@ -44,10 +44,10 @@ type LinkStats struct {
 	Requested, RequestErrors uint64
 }
 
-// Stats returns the numbers of all links, in the order of their titles.
+// Stats returns the numbers of all links, in the order of their titles; after Drain what they were at the end.
 func (p *Provider) Stats() []LinkStats {
 	p.mu.Lock()
-	all := slices.Collect(maps.Values(p.links))
+	all := append(slices.Collect(maps.Values(p.links)), p.drained...)
 	p.mu.Unlock()
 	lookAt(all)
 	stats := make([]LinkStats, len(all))
@@ -73,7 +73,7 @@ func (l *link) stats() LinkStats {
 	s.Pending = max(0, waiting)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s.Connected = l.seen.connected
+	s.Connected = l.seen.connected && !l.ended
 	return s
 }
 
