@@ -310,5 +310,5 @@ func (c *Conn) rejected(generation uint64, err error) {
 	if generation >= c.bad {
 		c.bad = generation
 	}
-	c.trouble = refusedBy(err, "the login is refused")
+	c.trouble = refusedBy(err, "the newest login is refused")
 }

@@ -173,7 +173,11 @@ func (c *Conn) later(generation uint64, err error) time.Duration {
 	if lacking := (*unfit)(nil); errors.As(err, &lacking) { // a connection that is lost is made again with the one before
 		c.bad = generation
 	}
-	c.trouble = refusedBy(err, "the newest login is not in use")
+	what := "the newest login is not in use"
+	if refusal(err) {
+		what = "the newest login is refused"
+	}
+	c.trouble = refusedBy(err, what)
 	c.backoff = min(max(againFirst, 2*c.backoff), againLast)
 	wait := c.backoff/2 + time.Duration(rand.Int64N(int64(c.backoff/2)))
 	if at := time.Now().Add(wait); c.again.IsZero() || at.Before(c.again) {
