@@ -112,6 +112,8 @@ type Config struct {
 
 	// Cloud is the cloud code of the application: functions and triggers in Go. It is complete before [New] gets it.
 	Cloud *cloud.Code
+	// CloudLog has the log tell of each run of cloud code, in whatever way it was written; nil for none.
+	CloudLog cloud.Levels
 	// JavaScript is cloud code that was written for Parse Server, run by Node.js; nil for none. What Cloud registers counts before it.
 	// AppID, ServerURL, Log and OnChange are filled in.
 	JavaScript *node.Options

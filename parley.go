@@ -154,7 +154,7 @@ func (s *Server) wire(ctx context.Context, proxies auth.Proxies) error {
 	rules := access.Rules{
 		AllowClassCreation: cfg.AllowClientClassCreation, ProtectedFields: cfg.ProtectedFields, OwnersLikeOthers: cfg.ProtectOwner,
 	}
-	hooks, err := cfg.Cloud.Compile(cloud.Options{Log: s.log, ClientTimeout: cfg.Timeouts.Client})
+	hooks, err := cfg.Cloud.Compile(cloud.Options{Log: s.log, ClientTimeout: cfg.Timeouts.Client, Levels: cfg.CloudLog})
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,8 @@ type Options struct {
 	Log *slog.Logger
 	// ClientTimeout is the Timeout of code that names none; 0 is 30 s.
 	ClientTimeout time.Duration
+	// Levels have the log tell of each run.
+	Levels Levels
 }
 
 // The layers of cloud code. Of what two of them register under one name, the earlier one runs: Parse Server loads webhooks first
@@ -33,6 +35,7 @@ var layers = []string{GoLayer, JavaScriptLayer, WebhooksLayer}
 // It is safe for concurrent use.
 type Hooks struct {
 	log     *slog.Logger
+	levels  Levels
 	timeout time.Duration
 
 	mu      sync.Mutex
@@ -56,7 +59,7 @@ func (t *table) empty() bool {
 // Compile ends the registration, and makes the code the layer [GoLayer] of new Hooks; c may be nil. It returns an error that
 // names every registration that is wrong. A server calls it; it may be called more than once.
 func (c *Code) Compile(o Options) (*Hooks, error) {
-	h := &Hooks{log: o.Log, timeout: o.ClientTimeout, layers: map[string]*table{}}
+	h := &Hooks{log: o.Log, levels: o.Levels, timeout: o.ClientTimeout, layers: map[string]*table{}}
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
 	}

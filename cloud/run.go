@@ -69,7 +69,8 @@ func (h *Hooks) Run(ctx context.Context, kind Kind, class string, req requests) 
 	if t == nil {
 		return nil
 	}
-	return h.run(ctx, work{t.String(), t.validators, true, t.timeout}, req, func(ctx context.Context) error { return t.run(ctx, req) })
+	done, failed := kind.events()
+	return h.run(ctx, work{t.String(), t.validators, true, t.timeout, done, failed}, req, func(ctx context.Context) error { return t.run(ctx, req) })
 }
 
 // Call runs a function. The result is a value of package parse; given tells whether there is one.
@@ -79,7 +80,7 @@ func (h *Hooks) Call(ctx context.Context, req *FunctionRequest) (result any, giv
 		return nil, false, parse.Errorf(parse.ScriptFailed, "Invalid function: \"%s\"", req.Function)
 	}
 	var made, encoded any // looked at only when the run has ended
-	err = h.run(ctx, work{"function " + req.Function, f.validators, false, f.timeout}, req, func(ctx context.Context) error {
+	err = h.run(ctx, work{"function " + req.Function, f.validators, false, f.timeout, FunctionSuccess, FunctionError}, req, func(ctx context.Context) error {
 		var err error
 		if made, err = f.run(ctx, req); err != nil {
 			return err
@@ -131,7 +132,7 @@ func (h *Hooks) Watch(ctx context.Context, req *LiveEventRequest) {
 	for _, w := range h.now().watchers {
 		each := *req // none may keep another from hearing it as it was
 		what := "onLiveQueryEvent"
-		if err := h.run(ctx, work{what: what, timeout: w.timeout}, &each, func(ctx context.Context) error { return w.run(ctx, &each) }); err != nil {
+		if err := h.run(ctx, work{what: what, timeout: w.timeout, done: After, failed: After}, &each, func(ctx context.Context) error { return w.run(ctx, &each) }); err != nil {
 			h.log.Warn("onLiveQueryEvent failed", "event", req.Event, "error", err.Error())
 		}
 	}
@@ -143,10 +144,12 @@ type work struct {
 	validators []Validator
 	skips      bool // a validator may leave it out
 	timeout    time.Duration
+	// done and failed are how it may end.
+	done, failed Event
 }
 
 // run runs f after its validators, in a goroutine of its own: whoever asked is answered in time even if f does not look at its context.
-func (h *Hooks) run(ctx context.Context, w work, req requests, f func(context.Context) error) error {
+func (h *Hooks) run(ctx context.Context, w work, req requests, f func(context.Context) error) (err error) {
 	base, what := req.base(), w.what
 	depth := depthOf(ctx) + 1
 	if depth > maxDepth {
@@ -167,6 +170,10 @@ func (h *Hooks) run(ctx context.Context, w work, req requests, f func(context.Co
 	ctx = context.WithValue(ctx, depthKey{}, depth)
 	base.scope.depth, base.scope.ctx = depth, ctx
 	scope := base.scope // f may do to base what it likes
+	if h.levels != nil {
+		who, began := *base, time.Now()
+		defer func() { h.tell(ctx, w, &who, began, err) }()
+	}
 	defer func() {
 		cancel() // what its clients still do in a transaction ends now
 		scope.end()

@@ -22,6 +22,7 @@ func (b *builder) cloud(c *parley.Config) {
 		b.problem("cloudMaxMemory", "must be 64 or more, or 0 for the limit of Node.js")
 	}
 	c.JavaScript = javaScript(v)
+	c.CloudLog = b.cloudLevels()
 }
 
 // javaScript are the options of cloud code, nil when there is none.

@@ -195,15 +195,10 @@ func welcome(w io.Writer, built *config.Built, g config.Generated, addr net.Addr
 // newLog makes the log that the options ask for: text for a terminal, JSON with jsonLogs.
 func newLog(values *config.Values, w io.Writer) (*slog.Logger, error) {
 	level := slog.LevelInfo
-	switch strings.ToLower(values.String("logLevel")) {
-	case "", "info":
-	case "verbose", "debug", "silly":
-		level = slog.LevelDebug
-	case "warn":
-		level = slog.LevelWarn
-	case "error":
-		level = slog.LevelError
-	default:
+	switch found, ok := config.LogLevel(values.String("logLevel")); {
+	case ok:
+		level = found
+	case values.String("logLevel") != "":
 		return slog.New(slog.DiscardHandler), config.Problem{Option: "logLevel", Text: "must be error, warn, info, verbose, debug or silly"}
 	}
 	if values.Bool("verbose") {
