@@ -33,6 +33,11 @@ type unreadable struct {
 
 func (u *unreadable) Error() string { return u.err.Error() }
 
+// tooLong is the size of a frame that no worker sends.
+type tooLong int
+
+func (size tooLong) Error() string { return fmt.Sprintf("a frame of %d bytes", int(size)) }
+
 // read reads one frame. buffer is used again when it is large enough; the message does not refer to it. An error is final, unless it is *[unreadable].
 func read(r io.Reader, buffer *[]byte) (*parse.Map, error) {
 	var head [4]byte
@@ -41,7 +46,7 @@ func read(r io.Reader, buffer *[]byte) (*parse.Map, error) {
 	}
 	size := int(binary.BigEndian.Uint32(head[:]))
 	if size > maxFrame {
-		return nil, fmt.Errorf("a frame of %d bytes", size)
+		return nil, tooLong(size)
 	}
 	if cap(*buffer) < size {
 		// What the head promises need not come: no more is allocated at once than a moderate message needs.

@@ -22,7 +22,8 @@ type Options struct {
 	NodeArgs []string
 	// Workers is the number of processes. 0 is one: code that keeps something in a variable finds it again.
 	Workers int
-	// MaxMemory bounds the heap of each worker in MiB; 0 leaves it to Node.
+	// MaxMemory bounds the heap of each worker in MiB; 0 leaves it to Node. On Linux a worker that takes 256 MiB more than that is ended, with 0 one
+	// that takes three quarters of the memory of the machine or the container.
 	MaxMemory int
 	// Env is the environment of the workers; nil is that of this process.
 	Env []string

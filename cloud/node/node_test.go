@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -150,9 +151,16 @@ func TestFaults(t *testing.T) {
 		{"bigint", 141, "The result cannot be encoded: ", false},
 		{"deep", 141, "What the cloud code says cannot be read: ", false},
 		{"huge", 141, "The result cannot be encoded: ", false},
+		{"unsaved", 141, "The result cannot be encoded: Cannot create a pointer to an unsaved ", false},
+		{"giant", 141, "The cloud code did not finish: its process said something that nobody understands.", true},
+		{"closes", 141, "The cloud code did not finish: its process ", true},
+		{"buffers", 141, "The cloud code did not finish: its process was ended, because it took more than 456 MiB of memory.", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
+			if c.name == "buffers" && runtime.GOOS != "linux" {
+				t.Skip("what a process takes beside its heap is looked at on Linux only")
+			}
 			o := Options{MaxMemory: 200, Grace: time.Second, Timeout: 20 * time.Second}
 			if c.name == "huge" {
 				o.MaxMemory = 1000
@@ -220,6 +228,51 @@ func TestOthersSurvive(t *testing.T) {
 	all.Wait()
 	if n, _, err := b.call("state"); err != nil || n != 1.0 {
 		t.Errorf("state = %v, %v, want 1: the process is new", n, err)
+	}
+}
+
+// TestGarbage: what a worker says that means nothing is no harm to it or to others.
+func TestGarbage(t *testing.T) {
+	b := start(t, Options{Timeout: time.Minute})
+	for range 2 {
+		if result, _, err := b.call("garbage"); result != "said" || err != nil {
+			t.Fatalf("garbage = %v, %v, want said\n%s", result, err, b.log)
+		}
+	}
+	if result, _, err := b.call("ok"); result != "ok" || err != nil || b.Status().Restarts != 0 {
+		t.Errorf("ok = %v, %v after %d restarts, want ok after none", result, err, b.Status().Restarts)
+	}
+}
+
+// TestManyCallsWhenAWorkerDies: each of a hundred calls that are under way ends, with its result or with the error that says why there is none.
+func TestManyCallsWhenAWorkerDies(t *testing.T) {
+	b := start(t, Options{Timeout: time.Minute, Workers: 2})
+	var all sync.WaitGroup
+	var done, lost atomic.Int64
+	for i := range 100 {
+		all.Go(func() {
+			name := "brief"
+			if i == 50 {
+				name = "kill"
+			}
+			result, _, err := b.call(name)
+			var told *parse.Error
+			switch {
+			case err == nil && result == "brief":
+				done.Add(1)
+			case errors.As(err, &told) && strings.HasPrefix(told.Message, "The cloud code did not finish: its process ended (signal: killed"):
+				lost.Add(1)
+			default:
+				t.Errorf("%s = %v, %v", name, result, err)
+			}
+		})
+	}
+	all.Wait()
+	if done.Load() == 0 || lost.Load() == 0 {
+		t.Errorf("%d calls were done and %d lost, want some of both", done.Load(), lost.Load())
+	}
+	if result := b.eventually(t, "ok"); result != "ok" {
+		t.Errorf("afterwards ok = %v", result)
 	}
 }
 
@@ -338,6 +391,46 @@ func TestReload(t *testing.T) {
 	if n := b.Status().Reloads; n != 2 {
 		t.Errorf("%d reloads, want 2", n)
 	}
+}
+
+// TestReloadUnderCalls: no call fails because the code is loaded anew.
+func TestReloadUnderCalls(t *testing.T) {
+	modules(t)
+	dir := t.TempDir()
+	text := func(version int) string {
+		return fmt.Sprintf("Parse.Cloud.define('brief', async () => { await new Promise(done => setTimeout(done, 5)); return %d; });", version)
+	}
+	write(t, dir, "main.js", text(0))
+	b := start(t, Options{Main: filepath.Join(dir, "main.js"), Watch: true, Every: 20 * time.Millisecond, Timeout: time.Minute})
+	ctx, stop := context.WithCancel(t.Context())
+	var newest atomic.Int64
+	var all sync.WaitGroup
+	for range 16 {
+		all.Go(func() {
+			for ctx.Err() == nil {
+				result, _, err := b.call("brief")
+				version, ok := result.(float64)
+				if err != nil || !ok {
+					t.Errorf("brief = %v, %v", result, err)
+					return
+				}
+				for seen := newest.Load(); int64(version) > seen && !newest.CompareAndSwap(seen, int64(version)); seen = newest.Load() {
+				}
+			}
+		})
+	}
+	for version := 1; version <= 3; version++ {
+		write(t, dir, "main.js", text(version))
+		for end := time.Now().Add(time.Minute); newest.Load() < int64(version); time.Sleep(5 * time.Millisecond) {
+			if t.Failed() || time.Now().After(end) {
+				t.Errorf("version %d does not run\n%s", version, b.log)
+				version = 3
+				break
+			}
+		}
+	}
+	stop()
+	all.Wait()
 }
 
 // TestLoading: files of both kinds are loaded, and what cannot be says why.

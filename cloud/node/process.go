@@ -93,6 +93,9 @@ func spawn(p *pool, number int) (*process, error) {
 	}
 	w.aside.Go(w.writing)
 	w.aside.Go(w.reading)
+	if limit := memoryLimit(p.o); limit > 0 {
+		w.aside.Go(func() { w.watching(limit) })
+	}
 	w.post(parse.NewMap("t", "load", "main", p.main, "appId", p.o.AppID, "serverURL", p.o.ServerURL, "limit", maxFrame, "oldestNode", oldestNode))
 	return w, nil
 }
@@ -131,11 +134,16 @@ func (w *process) end() {
 		}
 		c.done <- outcome{err: parse.Errorf(parse.ScriptFailed, "The cloud code did not finish: its process %s.", why)}
 	}
+	w.hasLoaded(fmt.Errorf("the cloud code cannot be loaded: its process %s%s", why, w.stderr.said()))
+	close(w.ended)
+}
+
+// hasLoaded tells what came of loading. Only the first word counts: the socket is within the reach of the code.
+func (w *process) hasLoaded(err error) {
 	select {
-	case w.loaded <- fmt.Errorf("the cloud code cannot be loaded: its process %s%s", why, w.stderr.said()):
+	case w.loaded <- err:
 	default:
 	}
-	close(w.ended)
 }
 
 // reason says how the process ended.
@@ -290,22 +298,21 @@ func (w *process) reading() {
 		switch {
 		case errors.As(err, &beyond):
 			w.garbled(beyond)
-		case err != nil:
-			if !errors.Is(err, io.EOF) && !w.ending() {
-				w.pool.log.Error("the socket of the cloud code", "error", err.Error(), "worker", w.number)
-				w.kill("said something that nobody understands")
+		case errors.As(err, new(tooLong)):
+			w.pool.log.Error("the socket of the cloud code", "error", err.Error(), "worker", w.number)
+			w.kill("said something that nobody understands")
+			return
+		case err != nil: // the process has ended, mostly: a moment later it is known how
+			select {
+			case <-w.stop:
+			case <-time.After(w.pool.o.Grace):
+				w.kill("was ended, because it closed its socket")
 			}
 			return
 		default:
 			w.take(message)
 		}
 	}
-}
-
-func (w *process) ending() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.dead || w.why != ""
 }
 
 // take acts on one message.
@@ -340,11 +347,11 @@ func (w *process) take(m *parse.Map) {
 		w.because(why)
 	case "ready":
 		w.pool.announced(w, m)
-		w.loaded <- nil
+		w.hasLoaded(nil)
 	case "registered":
 		w.pool.announced(w, m)
 	case "failed":
-		w.loaded <- loadFailure(m.String("stage"), m.String("message"), m.String("stack"), w.pool.node)
+		w.hasLoaded(loadFailure(m.String("stage"), m.String("message"), m.String("stack"), w.pool.node))
 	}
 }
 

@@ -34,3 +34,24 @@ Parse.Cloud.define('asks', async request => {
 Parse.Cloud.define('null', () => null);
 Parse.Cloud.define('log', request => { request.log.info('from the log'); console.warn('from the console'); });
 Parse.Cloud.define('env', () => process.env.PARLEY_TEST_MARK);
+Parse.Cloud.define('buffers', () => { const kept = []; for (let i = 0; i < 64; i++) { kept.push(Buffer.alloc(32 << 20, 1)); } return kept.length; }); // 2 GiB beside the heap
+Parse.Cloud.define('unsaved', () => new Parse.Object('Thing', { a: 1 }));
+Parse.Cloud.define('brief', async () => { await wait(20); return 'brief'; });
+
+// The socket is within the reach of the code.
+const frame = text => { const b = Buffer.from(text); const head = Buffer.alloc(4); head.writeUInt32BE(b.length); return Buffer.concat([head, b]); };
+const say = text => require('fs').writeSync(3, frame(text));
+Parse.Cloud.define('giant', async () => { require('fs').writeSync(3, Buffer.alloc(4, 255)); await wait(60_000); });
+Parse.Cloud.define('closes', async () => { require('fs').closeSync(3); await wait(60_000); });
+Parse.Cloud.define('garbage', async () => {
+  for (const text of [
+    '', '{', 'null', '5', '[]', '"t"', '{}', '{"t":5}', '{"t":"nothing"}', '{"t":"ready"}', '{"t":"ready"}', '{"t":"failed"}', '{"t":"result"}', '{"t":"result","id":-1}',
+    '{"t":"result","id":1e300,"failed":true}', '{"t":"result","id":"x"}', '{"t":"begun","id":999999}', '{"t":"pong","id":1}', '{"t":"pong","id":1}', '{"t":"ask"}',
+    '{"t":"ask","id":7,"call":999999,"method":"GET","path":"/classes/A","body":[]}', '{"t":"ask","id":7,"method":"TELL","path":"message","body":{"text":5}}',
+    '{"t":"log"}', '{"t":"odd"}', `{"t":"result","id":1${'0'.repeat(400)}}`,
+  ]) {
+    say(text);
+  }
+  await wait(50);
+  return 'said';
+});
