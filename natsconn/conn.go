@@ -113,6 +113,7 @@ type Conn struct {
 	good    credential.Lease[Login] // accepted last, and not refused since
 	bad     uint64                  // the generation refused last
 	trouble error                   // why the newest generation is not in use; nil if it is
+	lacking error                   // subscriptions that the server refuses
 	latest  error                   // of the latest attempt to connect; nil after one that succeeded
 }
 
@@ -212,8 +213,8 @@ func (c *Conn) Generation() uint64 {
 	return using.Generation
 }
 
-// Health returns nil while connected with the newest login, and otherwise why not: the
-// connection may well work with the login before then.
+// Health returns nil while connected with the newest login and all subscriptions, and
+// otherwise why not: the connection may well work with the login before then.
 func (c *Conn) Health() error {
 	c.mu.RLock()
 	connected := c.link.nc.IsConnected()
@@ -226,7 +227,7 @@ func (c *Conn) Health() error {
 	case !connected:
 		return nats.ErrDisconnected
 	}
-	return nil
+	return c.lacking
 }
 
 // LastError returns why the latest attempt to connect failed, nil after one that succeeded.

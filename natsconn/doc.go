@@ -45,6 +45,10 @@
 // every 30 s. When the server ends the connection because the login was revoked or has
 // ended, the source is asked, and a newer login is shown at once.
 //
+// A Subscription that the server refuses later, because the permissions changed or only
+// such a login is left, is tried again after 1 s, later every 30 s, and on the connection
+// with the next login; Health names it until it is there again.
+//
 // # What is not
 //
 //   - Order within a subscription while both connections are subscribed, about 100 ms and
@@ -70,7 +74,8 @@
 // # The code
 //
 //	conn.go       the connection: Open, Publish, Request, Flush, Drain, Close
-//	subscribe.go  subscriptions, the queue of each, and what the server refuses
+//	subscribe.go  subscriptions and the queue of each
+//	refused.go    subscriptions that the server refuses after it had accepted them
 //	consume.go    durable consumers of JetStream
 //	link.go       one connection below: what it shows the server, what it hears from it
 //	renew.go      when another login is taken into use

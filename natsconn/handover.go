@@ -108,6 +108,13 @@ func (c *Conn) order(old *link) []string {
 // prepare subscribes on the next connection and makes sure of it.
 func (c *Conn) prepare(old, next *link) error {
 	for s := range c.subs {
+		if s.refused.Load() {
+			s.plain = s.never
+			if err := s.attach(next); err != nil { // perhaps the next login may
+				return err
+			}
+			continue
+		}
 		if s.on[old] == nil {
 			continue
 		}
@@ -131,7 +138,7 @@ func (c *Conn) prepare(old, next *link) error {
 		return unfitFor(nats.ErrMaxSubscriptionsExceeded, "the new login may not have all subscriptions")
 	}
 	for s := range c.subs {
-		if s.on[next] == nil || !next.refuses(s) || old.refuses(s) {
+		if s.on[next] == nil || !next.refuses(s) || old.refuses(s) || s.refused.Load() {
 			continue
 		}
 		if s.queue != "" || s.plain || !next.allows(c.ctx, s.subject) {

@@ -252,6 +252,7 @@ func (l *link) note(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if _, what, about := strings.Cut(err.Error(), "for Subscription to "); about {
+		what, _, _ = strings.Cut(what, ` (sid "`) // of a subscription that it has taken away
 		l.violations[what] = struct{}{}
 	}
 	l.full = l.full || errors.Is(err, nats.ErrMaxSubscriptionsExceeded)

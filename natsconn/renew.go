@@ -26,6 +26,7 @@ func (c *Conn) run() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	var renew plan
+	var refused refusals
 	for {
 		select {
 		case <-c.ctx.Done():
@@ -33,14 +34,14 @@ func (c *Conn) run() {
 		case <-c.wake:
 		case <-timer.C:
 		}
-		c.review()
-		if c.cfg.Credential == nil {
-			continue
+		wait := c.review(&refused)
+		if c.cfg.Credential != nil {
+			if c.refused.Swap(false) {
+				c.replace("refused")
+			}
+			wait = min(wait, c.step(&renew))
 		}
-		if c.refused.Swap(false) {
-			c.replace("refused")
-		}
-		timer.Reset(c.step(&renew))
+		timer.Reset(wait)
 	}
 }
 

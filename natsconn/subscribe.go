@@ -21,7 +21,8 @@ type Subscription struct {
 
 	// These are guarded by Conn.interests.
 	private string // the queue group that makes hand-overs of a plain one exact
-	plain   bool   // the server refuses that group
+	never   bool   // there are no hand-overs, and no need for that group
+	plain   bool   // never, or the server refuses the group
 	refused atomic.Bool
 	on      map[*link]*nats.Subscription
 
@@ -84,13 +85,15 @@ func (c *Conn) subscribe(subject, queue, private string, handler func(*nats.Msg)
 	if queue == "" && private == "" {
 		c.number++
 		s.private = fmt.Sprintf("%s.%s.%d", c.cfg.QueuePrefix, c.id, c.number)
-		s.plain = c.cfg.InPlace || c.cfg.Credential == nil // there are no hand-overs
+		s.never = c.cfg.InPlace || c.cfg.Credential == nil
+		s.plain = s.never
 	}
 	if err := s.attach(l); err != nil {
 		return nil, err
 	}
 	if l.nc.IsConnected() && l.confirm(c.ctx) == nil && (l.refuses(s) || l.overfull()) {
 		if err := s.without(l); err != nil {
+			l.forget(s)
 			return nil, err
 		}
 	}
@@ -150,6 +153,15 @@ func (l *link) refused(subject, group string) bool {
 	return refused
 }
 
+// forget has the server's answer to a subscription be none, with its queue group and without.
+func (l *link) forget(s *Subscription) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, group := range []string{s.queue, s.private} {
+		delete(l.violations, quoted(s.subject, group))
+	}
+}
+
 // refusals returns all subscriptions that the server has refused.
 func (l *link) refusals() []string {
 	l.mu.Lock()
@@ -172,44 +184,6 @@ func quoted(subject, group string) string {
 		return fmt.Sprintf("%q", subject)
 	}
 	return fmt.Sprintf("%q using queue %q", subject, group)
-}
-
-// review does without the queue groups that the server refused at a reconnect, and tells
-// of subscriptions that are lost by the permissions of the login.
-func (c *Conn) review() {
-	c.interests.Lock()
-	defer c.interests.Unlock()
-	c.mu.RLock()
-	l := c.link
-	c.mu.RUnlock()
-	l.mu.Lock()
-	none := len(l.violations) == 0
-	l.mu.Unlock()
-	if !l.nc.IsConnected() {
-		return
-	}
-	for _, what := range c.others(l) {
-		c.warn("the NATS login may not subscribe", "subject", what)
-	}
-	for s := range c.subs {
-		if s.on[l] == nil {
-			continue
-		}
-		refused := !none && l.refuses(s)
-		s.refused.Store(refused)
-		if !refused {
-			continue
-		}
-		if s.queue != "" || s.plain {
-			c.warn("the NATS login may not subscribe", "subject", s.subject)
-			continue
-		}
-		err := s.without(l)
-		s.refused.Store(err != nil)
-		if err != nil {
-			c.warn("the NATS login may not subscribe", "subject", s.subject)
-		}
-	}
 }
 
 // arrived takes a message from a connection. It never blocks.
