@@ -111,7 +111,7 @@ func (l *link) look() <-chan struct{} {
 }
 
 func (l *link) see() {
-	var connected, refused bool
+	var connected bool
 	var failed error
 	if w := l.wire.Load(); w != nil {
 		if err := w.conn.Health(); err != nil {
@@ -119,17 +119,7 @@ func (l *link) see() {
 		}
 		connected = w.conn.NATS().IsConnected()
 	}
-	if subs := l.listened.Load(); subs != nil {
-		for _, sub := range *subs {
-			if sub.Refused() {
-				refused, failed = true, errors.Join(failed, fmt.Errorf("the login may not subscribe to %s", sub.Subject()))
-			}
-		}
-	}
 	_, dropped := l.waiting()
-	if refused {
-		l.again()
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.seen.looking, l.seen.connected = false, connected

@@ -317,7 +317,9 @@ func TestDrainWaitsForHandlers(t *testing.T) {
 	<-began
 	drained := make(chan error, 1)
 	go func() { drained <- f.Drain(t.Context()) }()
-	eventually(t, "no link is left", func() bool { return len(f.Stats()) == 0 })
+	eventually(t, "nothing new begins", func() bool {
+		return f.PutLink(t.Context(), handler("new", "default", config("cluster_uris", s.ClientURL()), nil)) != nil
+	})
 	select {
 	case err := <-drained:
 		t.Fatalf("Drain = %v while a handler runs, want that it waits", err)

@@ -338,7 +338,11 @@ func (f *fixture) component(id string, answer func(m wrpc.BrokerMessage) wrpc.Do
 	f.t.Helper()
 	nc := connect(f.t, f.lattice)
 	conn := must(wrpc.New(nc, wrpc.Options{Log: slog.New(slog.DiscardHandler)}))
-	f.t.Cleanup(conn.Close)
+	f.t.Cleanup(func() { // the provider waits for the answers of calls that have come
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		_ = conn.Drain(ctx) // some handlers never return
+	})
 	c := &component{bodies: make(map[string]int), answer: answer}
 	must(wrpc.Serve(conn, wrpc.Export[wrpc.BrokerMessage]{
 		Function: wrpc.Function{Prefix: "default." + id, Instance: wrpc.HandlerInstance, Name: wrpc.HandleMessageFunction},

@@ -208,10 +208,6 @@ func (l *link) subscribe(w *wire, s *settings) error {
 			key.nth++
 		}
 		want[key] = true
-		if have := w.subs[key]; have != nil && have.Refused() {
-			_ = have.Unsubscribe() // the server does not have it
-			delete(w.subs, key)
-		}
 		if w.subs[key] == nil {
 			sub, err := l.subscribeOne(w, key)
 			if err != nil {
