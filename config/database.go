@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -149,10 +150,19 @@ func OpenDatabase(ctx context.Context, uri, login string, make bool, log *slog.L
 		b.Close()
 		return nil, "", nil, err
 	}
-	return db, name, func() {
+	end = func() {
 		_ = db.Close()
 		b.Close()
-	}, nil
+	}
+	if identified, ok := db.(storage.Identified); ok {
+		identity, err := identified.Identity(ctx)
+		if err != nil {
+			end()
+			return nil, "", nil, err
+		}
+		name = cmp.Or(identity, name)
+	}
+	return db, name, end, nil
 }
 
 // CheckDatabase looks at the database that databaseURI and databaseCredentials would name with these texts: what of it would not carry over into Parley,

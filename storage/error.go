@@ -5,6 +5,12 @@ import (
 	"fmt"
 )
 
+// ErrBusy is in the chain of an Unavailable error of a request that got no connection in time: nothing was done, and it may do better soon.
+var ErrBusy = errors.New("no connection to the database became free in time")
+
+// ErrLocked says that another process holds what [Locker] was asked for.
+var ErrLocked = errors.New("another process holds it")
+
 var kindNames = [...]string{Unavailable: "unavailable", Duplicate: "duplicate", Transient: "transient", Unsupported: "unsupported", Corrupt: "corrupt", Internal: "internal"}
 
 func (k Kind) String() string {

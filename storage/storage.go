@@ -122,6 +122,18 @@ type Watcher interface {
 	Watch(ctx context.Context, changed func())
 }
 
+// Locker is an Adapter of which one process at a time may hold something.
+type Locker interface {
+	// Lock holds what the name says until unlock is called or the process ends. Its error wraps [ErrLocked] when another one holds it.
+	Lock(ctx context.Context, name string) (unlock func(), err error)
+}
+
+// Identified is an Adapter that tells which database it is, however it is reached.
+type Identified interface {
+	// Identity is without secrets; "" when the database does not say.
+	Identity(ctx context.Context) (string, error)
+}
+
 // Capabilities says as data what an adapter can do.
 type Capabilities struct {
 	// Name of the database for logs and explain: "sqlite", "memory", "postgres".
@@ -134,6 +146,8 @@ type Capabilities struct {
 	Shared bool
 	// NoNUL: strings with the character U+0000 are refused as Unsupported.
 	NoNUL bool
+	// NoNull: null in a field is stored as a field that is not there.
+	NoNull bool
 	// OldestDate, if not 0: dates before it are refused as Unsupported.
 	OldestDate parse.Date
 }

@@ -2,6 +2,9 @@ package migrate
 
 import (
 	"context"
+	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/parley-backend/parley/parse"
@@ -19,6 +22,7 @@ func Check(ctx context.Context, db storage.Adapter, other storage.Capabilities) 
 	var found []storage.Finding
 	for _, class := range All(stored) {
 		unfit := 0
+		nulls := map[string]int{}
 		for object, err := range db.Find(ctx, class, &query.Find{ClassName: class.Name, Limit: -1}) {
 			if err != nil {
 				if ctx.Err() != nil {
@@ -27,14 +31,22 @@ func Check(ctx context.Context, db storage.Adapter, other storage.Capabilities) 
 				found = append(found, storage.Finding{Level: "error", About: "class " + class.Name, Text: "it cannot be read to its end: " + err.Error()})
 				break
 			}
+			refused := false
 			for name, v := range object.All() {
-				if why := unstorable(v, other); why != "" {
+				if v == nil && other.NoNull {
+					nulls[name]++
+				}
+				if why := unstorable(v, other); why != "" && !refused {
+					refused = true
 					if unfit++; unfit <= mostNamed {
 						found = append(found, storage.Finding{Level: "error", About: "object " + class.Name + "/" + object.ID(), Text: "the field " + name + " holds " + why})
 					}
-					break
 				}
 			}
+		}
+		for _, name := range slices.Sorted(maps.Keys(nulls)) {
+			found = append(found, storage.Finding{Level: "warning", About: "field " + class.Name + "." + name,
+				Text: fmt.Sprintf("null in %d objects becomes a field that is not there: %s stores no null", nulls[name], other.Name)})
 		}
 		if unfit > mostNamed {
 			found = append(found, storage.Finding{Level: "error", About: "class " + class.Name, Text: "there are more such objects than the first that are named"})

@@ -69,6 +69,8 @@ var (
 	ErrNotEmpty = errors.New("the target is not empty")
 	// ErrOtherCopy says that the target holds the unfinished copy of another source.
 	ErrOtherCopy = errors.New("the target holds an unfinished copy of another database")
+	// ErrRunning says that another copy into the target is running.
+	ErrRunning = errors.New("another copy into the target is running")
 	// ErrChanged says that classes of the source changed while it was copied. The next copy goes on.
 	ErrChanged = errors.New("classes of the source changed while it was copied: run the copy again, it goes on")
 )
@@ -84,6 +86,16 @@ func Copy(ctx context.Context, from, to storage.Adapter, o Options) (*Result, er
 	snapshotter, ok := from.(storage.Snapshotter)
 	if !ok {
 		return nil, fmt.Errorf("a database of the kind %s cannot be copied", from.Capabilities().Name)
+	}
+	if locker, ok := to.(storage.Locker); ok {
+		unlock, err := locker.Lock(ctx, "copying")
+		if errors.Is(err, storage.ErrLocked) {
+			return nil, ErrRunning
+		}
+		if err != nil {
+			return nil, err
+		}
+		defer unlock()
 	}
 	c := &copying{from: from, to: to, o: o, result: &Result{}}
 	stored, err := from.Classes(ctx)

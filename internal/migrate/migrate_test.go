@@ -266,3 +266,47 @@ func TestWhatCannotBeStored(t *testing.T) {
 		t.Errorf("Copy = %v, want Unsupported of the object bad", err)
 	}
 }
+
+// TestOneCopyAtATime: while a copy runs, another one into the same target is refused, and does no harm.
+func TestOneCopyAtATime(t *testing.T) {
+	for name, open := range map[string][2]func(*testing.T) storage.Adapter{"to PostgreSQL": {openSQLite, openPostgres}, "to SQLite": {openPostgres, openSQLite}} {
+		a, b := open[0](t), open[1](t)
+		fill(t, a, 60)
+		asked := false
+		_, err := migrate.Copy(t.Context(), a, b, migrate.Options{Source: "a", Batch: 10, Progress: func(migrate.Progress) {
+			if asked {
+				return
+			}
+			asked = true
+			if _, err := migrate.Copy(t.Context(), a, b, migrate.Options{Source: "a"}); !errors.Is(err, migrate.ErrRunning) {
+				t.Errorf("%s: a second copy = %v, want %v", name, err, migrate.ErrRunning)
+			}
+		}})
+		if err != nil || !asked {
+			t.Errorf("%s: Copy = %v, asked %v", name, err, asked)
+		}
+		same(t, name, contents(t, a), contents(t, b))
+	}
+}
+
+// TestCheck names what PostgreSQL could not hold, and where null would become nothing.
+func TestCheck(t *testing.T) {
+	a := openSQLite(t)
+	class := things()
+	if err := a.SaveClass(t.Context(), class); err != nil {
+		t.Fatal(err)
+	}
+	objects := []*parse.Object{object("Thing", "bad", "o", parse.NewMap("k", []any{"a\x00b"}), "s", nil), object("Thing", "one", "s", nil, "n", nil), object("Thing", "two", "o", parse.NewMap("k", nil))}
+	if err := a.Create(t.Context(), class, objects...); err != nil {
+		t.Fatal(err)
+	}
+	found, err := migrate.Check(t.Context(), a, (*postgres.DB)(nil).Capabilities())
+	want := []storage.Finding{
+		{Level: "error", About: "object Thing/bad", Text: "the field o holds the character U+0000, which postgres cannot store"},
+		{Level: "warning", About: "field Thing.n", Text: "null in 1 objects becomes a field that is not there: postgres stores no null"},
+		{Level: "warning", About: "field Thing.s", Text: "null in 2 objects becomes a field that is not there: postgres stores no null"},
+	}
+	if diff := cmp.Diff(want, found); diff != "" || err != nil {
+		t.Errorf("Check = %v (-want +got)\n%s", err, diff)
+	}
+}

@@ -38,7 +38,9 @@ func clientError(err error) error {
 		return &parse.Error{Code: parse.Timeout, Message: "The request was not completed in time.", Err: err}
 	}
 	answer := kinds[storage.KindOf(err)]
-	answer.Err = err
+	if answer.Err = err; errors.Is(err, storage.ErrBusy) {
+		answer.Message = "The database is busy. Try again later."
+	}
 	return &answer
 }
 

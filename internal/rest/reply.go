@@ -13,6 +13,7 @@ import (
 
 	"github.com/parley-backend/parley/internal/auth"
 	"github.com/parley-backend/parley/parse"
+	"github.com/parley-backend/parley/storage"
 )
 
 // reply is the answer of a handler.
@@ -129,7 +130,16 @@ func (x *exchange) fail(err error) {
 		case perr.Reason != "" || perr.Err != nil: // what a client does wrong is no error of the server
 			x.server.cfg.Log.Info("request refused", "request", x.id, "route", x.route, "reason", perr.Error())
 		}
-		x.json(perr.Code.HTTPStatus(), x.server.errorBody(perr))
+		status := perr.Code.HTTPStatus()
+		if errors.Is(err, storage.ErrBusy) {
+			status = x.busy()
+		}
+		x.json(status, x.server.errorBody(perr))
+		return
+	}
+	if errors.Is(err, storage.ErrBusy) { // of something that is looked up before the request is
+		x.log(err)
+		x.json(x.busy(), parse.NewMap("code", float64(parse.InternalServerError), "error", "The database is busy. Try again later."))
 		return
 	}
 	if errors.Is(err, context.Canceled) && x.r.Context().Err() != nil {
@@ -138,6 +148,12 @@ func (x *exchange) fail(err error) {
 	}
 	x.log(err)
 	x.internal()
+}
+
+// busy tells the client when to come back, and returns the status that says so: all connections to the database were in use.
+func (x *exchange) busy() int {
+	x.w.Header().Set("Retry-After", "1")
+	return http.StatusServiceUnavailable
 }
 
 // errorBody is the error as a client reads it, alone or as an item of a batch.

@@ -33,7 +33,7 @@ func (s *Sessions) Me(ctx context.Context, objects *object.Objects, caller *auth
 	if err != nil {
 		return nil, err
 	}
-	return objects.Get(ctx, viewer, schema.SessionClass, session.ID(), &query.Find{})
+	return objects.Get(ctx, viewer, schema.SessionClass, session.ID(), &query.Find{ReadPreference: "PRIMARY"})
 }
 
 // Upgrade gives the caller a revocable session in place of its legacy token: POST /upgradeToRevocableSession.
@@ -53,7 +53,7 @@ func (s *Sessions) Upgrade(ctx context.Context, objects *object.Objects, caller 
 	if err != nil {
 		return nil, err
 	}
-	return objects.Get(ctx, viewer, schema.SessionClass, session.String("objectId"), &query.Find{})
+	return objects.Get(ctx, viewer, schema.SessionClass, session.String("objectId"), &query.Find{ReadPreference: "PRIMARY"})
 }
 
 // ResolveLegacy returns the user of a token from before revocable sessions: one that does not begin with "r:". Such a

@@ -2,6 +2,7 @@ package user
 
 import (
 	"context"
+	"errors"
 
 	"github.com/parley-backend/parley/internal/auth"
 	"github.com/parley-backend/parley/internal/object"
@@ -21,16 +22,26 @@ func (u *Users) Me(ctx context.Context, objects *object.Objects, caller *auth.Ca
 	if userID == "" { // a privileged caller, whose token nobody has resolved
 		owner, _, err := u.cfg.Sessions.Resolve(ctx, caller.SessionToken)
 		if err != nil {
-			return nil, refused
+			return nil, unlessFailed(err, refused)
 		}
 		userID = owner.ID()
 	}
-	user, err := objects.Get(ctx, caller, schema.UserClass, userID, &query.Find{})
+	user, err := objects.Get(ctx, caller, schema.UserClass, userID, &query.Find{ReadPreference: "PRIMARY"})
 	if err != nil {
-		return nil, refused
+		return nil, unlessFailed(err, refused)
 	}
 	user.Set("sessionToken", caller.SessionToken)
 	return user, nil
+}
+
+// unlessFailed returns the refusal for an error that is the answer to a question, and the error itself where the database did not answer: a
+// client that reads that its session has ended forgets it.
+func unlessFailed(err error, refused *parse.Error) error {
+	var answer *parse.Error
+	if errors.As(err, &answer) && answer.Code != parse.InternalServerError && answer.Code != parse.Timeout {
+		return refused
+	}
+	return err
 }
 
 // LogInAs answers POST /loginAs: the user of the member userId of the body or the URL, with a new sessionToken, for the holder of
@@ -66,7 +77,7 @@ func (u *Users) LogInAs(ctx context.Context, objects *object.Objects, caller *au
 	if err != nil {
 		return nil, err
 	}
-	user, err := objects.Get(ctx, caller, schema.UserClass, userID, &query.Find{})
+	user, err := objects.Get(ctx, caller, schema.UserClass, userID, &query.Find{ReadPreference: "PRIMARY"})
 	if err != nil {
 		return nil, err
 	}

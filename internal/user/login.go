@@ -228,7 +228,7 @@ func (u *Users) asSeen(ctx context.Context, objects *object.Objects, caller *aut
 		self.User, self.Roles, self.SessionToken = session.User(stored), roles, ""
 		caller = &self
 	}
-	user, err := objects.Get(ctx, caller, schema.UserClass, stored.ID(), &query.Find{})
+	user, err := objects.Get(ctx, caller, schema.UserClass, stored.ID(), &query.Find{ReadPreference: "PRIMARY"})
 	var refused *parse.Error
 	if errors.As(err, &refused) && refused.Code != parse.InternalServerError {
 		return parse.NewObject(schema.UserClass, "objectId", stored.ID()), nil

@@ -54,7 +54,7 @@ func wrap(op, class string, err error) error {
 	var asked *parse.Error
 	var server *pgconn.PgError
 	switch {
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.Is(err, errClosed), errors.Is(err, errBusy):
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.Is(err, errClosed), errors.Is(err, storage.ErrBusy):
 		wrapped.Kind = storage.Unavailable
 	case errors.Is(err, errDamaged):
 		wrapped.Kind = storage.Corrupt

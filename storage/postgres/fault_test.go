@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"go.uber.org/goleak"
 
 	"github.com/parley-backend/parley/internal/pgtest"
@@ -82,6 +83,13 @@ func TestKilledConnections(t *testing.T) {
 		kill(t, server, "idle")
 		if n, err := db.Count(ctx, class, nil); n != int64(i+1) || err != nil {
 			t.Fatalf("Count() after the connections were ended = %d, %v, want %d", n, err, i+1)
+		}
+		kill(t, server, "idle")
+		if err := db.Transact(ctx, func(ctx context.Context, tx storage.Store) error {
+			_, err := tx.Count(ctx, class, nil)
+			return err
+		}); err != nil {
+			t.Fatalf("Transact after the connections were ended = %v", err)
 		}
 	}
 }
@@ -196,7 +204,7 @@ func TestNoConnection(t *testing.T) {
 	db := open(t, Config{MaxConns: 1, AcquireTimeout: 500 * time.Millisecond})
 	class := save(t, db, thing())
 	err := db.Transact(context.Background(), func(ctx context.Context, tx storage.Store) error {
-		if _, err := db.Count(ctx, class, nil); !errors.Is(err, storage.Unavailable) || !errors.Is(err, errBusy) {
+		if _, err := db.Count(ctx, class, nil); !errors.Is(err, storage.Unavailable) || !errors.Is(err, storage.ErrBusy) {
 			t.Errorf("Count without a free connection = %v, want Unavailable", err)
 		}
 		return tx.Create(ctx, class, object("Thing", "x"))
@@ -356,4 +364,133 @@ func TestFailover(t *testing.T) {
 	}
 	second.Exec(t, "ALTER SYSTEM RESET default_transaction_read_only", "SELECT pg_reload_conf()")
 	create("z")
+}
+
+// TestNoConnectionIsLeaked: whatever ends a call — its context, its visitor, a panic, an error, the server — its connection is free again: the server
+// counts no more of them than the pool may have, none of them in a transaction, and after Close none at all.
+func TestNoConnectionIsLeaked(t *testing.T) {
+	server := pgtest.Shared(t)
+	const most = 4
+	db := open(t, Config{URI: server.Schema(t) + "&application_name=leak", MaxConns: most, StatementTimeout: time.Second})
+	class := save(t, db, thing())
+	ctx := context.Background()
+	var objects []*parse.Object
+	for i := range 2 * page {
+		objects = append(objects, object("Thing", fmt.Sprintf("x%04d", i), "n", float64(i)))
+	}
+	if err := db.Create(ctx, class, objects...); err != nil {
+		t.Fatal(err)
+	}
+	deeds := []func(ctx context.Context, i int){
+		func(ctx context.Context, i int) { _ = db.Create(ctx, class, object("Thing", fmt.Sprint("y", i))) },
+		func(ctx context.Context, i int) { _ = db.Create(ctx, class, objects...) }, // COPY of what is there
+		func(ctx context.Context, i int) {
+			for range db.Find(ctx, class, &query.Find{Limit: -1}) {
+				break
+			}
+		},
+		func(ctx context.Context, i int) {
+			defer func() { _ = recover() }()
+			for range db.Find(ctx, class, &query.Find{Limit: -1}) {
+				panic("a visitor")
+			}
+		},
+		func(ctx context.Context, i int) {
+			defer func() { _ = recover() }()
+			_ = db.Transact(ctx, func(ctx context.Context, tx storage.Store) error {
+				_ = tx.Create(ctx, class, objects[0])
+				panic("a transaction")
+			})
+		},
+		func(ctx context.Context, i int) {
+			_ = db.Transact(ctx, func(ctx context.Context, tx storage.Store) error {
+				_, err := tx.Update(ctx, class, byID("x0001"), parse.NewMap("n", parse.Increment{Amount: 1}), 1)
+				return err
+			})
+		},
+		func(ctx context.Context, i int) {
+			_ = db.Snapshot(ctx, func(ctx context.Context, r storage.Reader) error { return errors.New("enough") })
+		},
+		func(ctx context.Context, i int) { _, _ = db.Explain(ctx, class, &query.Find{Limit: 1}) },
+	}
+	var wg sync.WaitGroup
+	for worker := range 2 * most {
+		wg.Go(func() {
+			for i := range 40 {
+				short, cancel := ctx, context.CancelFunc(func() {})
+				if i%3 == 0 {
+					short, cancel = context.WithTimeout(ctx, time.Duration(i)*time.Millisecond)
+				}
+				deeds[(worker+i)%len(deeds)](short, worker*1000+i)
+				cancel()
+			}
+		})
+	}
+	for range 5 {
+		kill(t, server, "leak")
+	}
+	wg.Wait()
+	if n := db.pool.Stat().AcquiredConns(); n != 0 {
+		t.Errorf("%d connections are in use when nobody uses any", n)
+	}
+	backends := func(condition string) (n int) {
+		t.Helper()
+		conn, err := pgx.Connect(ctx, server.URI("", "", ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close(ctx)
+		if err := conn.QueryRow(ctx, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'leak'"+condition).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	eventually(t, "the server has no more connections than the pool", func() bool { return backends("") <= most })
+	eventually(t, "no connection is in a transaction", func() bool { return backends(" AND state LIKE 'idle in transaction%'") == 0 })
+	unlock, err := db.Lock(ctx, "something")
+	if err != nil {
+		t.Fatal(err)
+	}
+	unlock()
+	if err := db.Close(); err != nil {
+		t.Errorf("Close() = %v", err)
+	}
+	eventually(t, "a closed database has no connection", func() bool { return backends("") == 0 })
+}
+
+// TestLock: one at a time, until it is given back or its connection ends; another schema is another database.
+func TestLock(t *testing.T) {
+	uri := pgtest.Shared(t).Schema(t)
+	one, two, other := open(t, Config{URI: uri}), open(t, Config{URI: uri}), open(t, Config{})
+	unlock, err := one.Lock(t.Context(), "copying")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := two.Lock(t.Context(), "copying"); !errors.Is(err, storage.ErrLocked) {
+		t.Errorf("Lock of what is held = %v, want %v", err, storage.ErrLocked)
+	}
+	for _, free := range []func() (func(), error){
+		func() (func(), error) { return two.Lock(t.Context(), "else") },
+		func() (func(), error) { return other.Lock(t.Context(), "copying") },
+	} {
+		if end, err := free(); err != nil {
+			t.Errorf("Lock of what nobody holds = %v", err)
+		} else {
+			end()
+		}
+	}
+	unlock()
+	eventually(t, "the lock is free", func() bool {
+		end, err := two.Lock(t.Context(), "copying")
+		if err == nil {
+			end()
+		}
+		return err == nil
+	})
+	a, err := one.Identity(t.Context())
+	b, _ := two.Identity(t.Context())
+	c, _ := other.Identity(t.Context())
+	if err != nil || a == "" || a != b || a == c {
+		t.Errorf("Identity = %q, %q and %q, %v, want the first two the same", a, b, c, err)
+	}
 }

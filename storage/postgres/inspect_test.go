@@ -148,3 +148,24 @@ func TestInspect(t *testing.T) {
 		t.Error("Inspect without a server = nil, want an error")
 	}
 }
+
+// TestInspectPlaces: places and shapes that are none, and ACLs that nobody can read, are named; those at the edge are not.
+func TestInspectPlaces(t *testing.T) {
+	uri := pgtest.Shared(t).Database(t)
+	db := open(t, Config{URI: uri})
+	class := thing()
+	class.Fields["g"], class.Fields["p"] = schema.Field{Type: schema.GeoPoint}, schema.Field{Type: schema.Polygon}
+	save(t, db, class)
+	script(t, uri, `INSERT INTO "Thing" ("objectId", g, p, _rperm) VALUES ('edge', '(180,-90)', '((0,0),(0,1),(1,1))', '{*,role:a}'), ('none', NULL, NULL, NULL), ('edge2', '(-180,90)', '((-180,-90),(0,1),(180,90))', '{}')`)
+	if found := inspect(t, uri); len(found) != 0 {
+		t.Errorf("Inspect of what is right = %+v, want nothing", found)
+	}
+	script(t, uri, `INSERT INTO "Thing" ("objectId", g) VALUES ('a', '(181,0)'), ('b', '(NaN,0)'), ('c', '(0,Infinity)');
+		INSERT INTO "Thing" ("objectId", p) VALUES ('d', '((0,0),(0,1))'), ('e', '((0,0),(0,1),(1,91))');
+		INSERT INTO "Thing" ("objectId", _rperm, _wperm) VALUES ('f', '{NULL,a}', '{{a},{b}}')`)
+	want := []string{"error field Thing._rperm: 1 objects hold a value that is no Array", "error field Thing._wperm: 1 objects hold a value that is no Array",
+		"error field Thing.g: 3 objects hold a value that is no GeoPoint", "error field Thing.p: 2 objects hold a value that is no Polygon"}
+	if diff := cmp.Diff(want, serious(inspect(t, uri))); diff != "" {
+		t.Errorf("Inspect: (-want +got)\n%s", diff)
+	}
+}

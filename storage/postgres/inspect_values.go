@@ -70,18 +70,25 @@ func (i *inspection) values(ctx context.Context) error {
 		count := func(field, condition string) {
 			counts, about = append(counts, "count(*) FILTER (WHERE "+condition+")"), append(about, field)
 		}
-		for _, field := range slices.Sorted(maps.Keys(class.Fields)) {
-			f := class.Fields[field]
+		stored := class.Stored()
+		for _, field := range slices.Sorted(maps.Keys(stored)) {
+			f := stored[field]
 			column := sqlgen.Quote(field)
 			switch typ := have[field]; {
 			case f.Type == schema.Number && typ == "float8":
 				count(field, column+" IN ('NaN', 'Infinity', '-Infinity')")
 			case f.Type == schema.Date && typ == "timestamptz":
 				count(field, "NOT isfinite("+column+")")
+			case f.Type == schema.Array && typ == "_text": // who may read and write, and lists of names
+				count(field, "CASE WHEN array_ndims("+column+") > 1 THEN true ELSE array_position("+column+", NULL) IS NOT NULL END")
 			case f.Type == schema.Array && typ == "jsonb":
 				count(field, "jsonb_typeof("+column+") NOT IN ('array', 'null')")
 			case f.Type == schema.Object && typ == "jsonb":
 				count(field, "jsonb_typeof("+column+") NOT IN ('object', 'null')")
+			case f.Type == schema.GeoPoint && typ == "point":
+				count(field, "NOT ("+column+"[0] BETWEEN -180 AND 180 AND "+column+"[1] BETWEEN -90 AND 90)")
+			case f.Type == schema.Polygon && typ == "polygon": // a box has its upper right corner first
+				count(field, "npoints("+column+") < 3 OR NOT (((box("+column+"))[0])[0] <= 180 AND ((box("+column+"))[0])[1] <= 90 AND ((box("+column+"))[1])[0] >= -180 AND ((box("+column+"))[1])[1] >= -90)")
 			case f.Type == schema.Bytes && typ == "jsonb":
 				count(field, "jsonb_typeof("+column+") NOT IN ('object', 'null')")
 			}
@@ -100,7 +107,7 @@ func (i *inspection) values(ctx context.Context) error {
 		}
 		for j, n := range numbers {
 			if n > 0 {
-				i.say("error", "field "+class.Name+"."+about[j], "%d objects hold a value that is no %s", n, class.Fields[about[j]].Type)
+				i.say("error", "field "+class.Name+"."+about[j], "%d objects hold a value that is no %s", n, stored[about[j]].Type)
 			}
 		}
 	}

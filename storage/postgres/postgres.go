@@ -232,7 +232,7 @@ func (db *DB) layout(class *schema.Class) *sqlgen.Layout {
 
 // Capabilities tells what PostgreSQL can do.
 func (db *DB) Capabilities() storage.Capabilities {
-	return storage.Capabilities{Name: "postgres", Durable: true, Transactions: true, Shared: true, NoNUL: true, OldestDate: sqlgen.OldestPostgresDate}
+	return storage.Capabilities{Name: "postgres", Durable: true, Transactions: true, Shared: true, NoNUL: true, NoNull: true, OldestDate: sqlgen.OldestPostgresDate}
 }
 
 // Ping asks the database for _SCHEMA.

@@ -15,8 +15,8 @@ import (
 	"github.com/parley-backend/parley/storage"
 )
 
-// seen returns the ids that reads with a preference find.
-func seen(t *testing.T, db *DB, class *schema.Class, preference string) []string {
+// found returns the ids that a find with a preference finds.
+func found(t *testing.T, db *DB, class *schema.Class, preference string) []string {
 	t.Helper()
 	list := []string{}
 	for o, err := range db.From(preference).Find(context.Background(), class, &query.Find{Limit: -1}) {
@@ -25,6 +25,13 @@ func seen(t *testing.T, db *DB, class *schema.Class, preference string) []string
 		}
 		list = append(list, o.ID())
 	}
+	return list
+}
+
+// seen is found where a count tells the same: what is there does not change meanwhile.
+func seen(t *testing.T, db *DB, class *schema.Class, preference string) []string {
+	t.Helper()
+	list := found(t, db, class, preference)
 	n, err := db.From(preference).Count(context.Background(), class, nil)
 	if err != nil || int(n) != len(list) {
 		t.Errorf("Count from %s = %d, %v, want %d", preference, n, err, len(list))
@@ -52,7 +59,7 @@ func TestReplica(t *testing.T) {
 	if err := db.Create(ctx, class, object("Thing", "x")); err != nil {
 		t.Fatal(err)
 	}
-	caughtUp := func() bool { return replica.usable.Load() && len(seen(t, db, class, "SECONDARY")) == 1 }
+	caughtUp := func() bool { return replica.usable.Load() && len(found(t, db, class, "SECONDARY")) == 1 }
 	eventually(t, "the replica has the object", caughtUp)
 	// While the replica stands still, only reads from it show what was before.
 	follower.Exec(t, "SELECT pg_wal_replay_pause()")
@@ -60,7 +67,7 @@ func TestReplica(t *testing.T) {
 		if err := db.Create(ctx, class, object("Thing", "probe")); err != nil {
 			t.Fatal(err)
 		}
-		still := !replica.usable.Load() || len(seen(t, db, class, "SECONDARY")) == 1
+		still := !replica.usable.Load() || len(found(t, db, class, "SECONDARY")) == 1
 		if _, err := db.Delete(ctx, class, byID("probe"), 1); err != nil {
 			t.Fatal(err)
 		}
@@ -117,14 +124,16 @@ func TestReplicaIsReadFrom(t *testing.T) {
 	if err := db.Create(t.Context(), class, object("Thing", "x")); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the replica has the object", func() bool { return len(seen(t, db, class, "SECONDARY")) == 1 && db.replicas.list[0].usable.Load() })
+	eventually(t, "the replica has the object", func() bool {
+		return db.replicas.list[0].usable.Load() && len(found(t, db.replicas.list[0].db, class, "PRIMARY")) == 1
+	})
 	conn, err := pgx.Connect(t.Context(), follower.URI("", "", ""))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close(context.Background())
 	eventually(t, "the replica was asked", func() bool {
-		seen(t, db, class, "")
+		found(t, db, class, "")
 		var n int
 		if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE application_name = 'reads' AND query LIKE '%"Thing"%'`).Scan(&n); err != nil {
 			t.Fatal(err)

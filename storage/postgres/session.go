@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/parley-backend/parley/parse"
+	"github.com/parley-backend/parley/storage"
 )
 
 // session is one connection, in the hands of one goroutine.
@@ -23,10 +24,7 @@ type session struct {
 // tries is how often something is done anew that failed because of a conflict with another writer.
 const tries = 10
 
-var (
-	errBusy   = errors.New("no connection to the database became free in time")
-	errClosed = errors.New("the database is closed")
-)
+var errClosed = errors.New("the database is closed")
 
 // acquire takes a connection from the pool. It waits no longer than Config.AcquireTimeout.
 func (db *DB) acquire(ctx context.Context) (*pgxpool.Conn, error) {
@@ -36,11 +34,11 @@ func (db *DB) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	limited, cancel := context.WithTimeoutCause(ctx, db.cfg.AcquireTimeout, errBusy)
+	limited, cancel := context.WithTimeoutCause(ctx, db.cfg.AcquireTimeout, storage.ErrBusy)
 	defer cancel()
 	conn, err := db.pool.Acquire(limited)
-	if err != nil && ctx.Err() == nil && context.Cause(limited) == errBusy {
-		return nil, fmt.Errorf("%w (%w)", errBusy, err)
+	if err != nil && ctx.Err() == nil && context.Cause(limited) == storage.ErrBusy {
+		return nil, fmt.Errorf("%w (%v)", storage.ErrBusy, err) // not a deadline of the caller
 	}
 	return conn, err
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"iter"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"github.com/parley-backend/parley/parse"
 	"github.com/parley-backend/parley/query"
 	"github.com/parley-backend/parley/schema"
@@ -13,15 +15,12 @@ import (
 // Transact runs fn in a transaction of the level SERIALIZABLE. Each call in it has a savepoint, to which the transaction goes
 // back when the call fails: PostgreSQL would end it. See [storage.Adapter].
 func (db *DB) Transact(ctx context.Context, fn func(ctx context.Context, tx storage.Store) error) error {
-	conn, err := db.acquire(ctx)
+	conn, err := db.begin(ctx)
 	if err != nil {
 		return wrap("Transact", "", err)
 	}
 	defer conn.Release()
 	s := &session{conn: conn.Conn(), inTx: true}
-	if err := s.script(ctx, "BEGIN ISOLATION LEVEL SERIALIZABLE; SAVEPOINT parley"); err != nil {
-		return wrap("Transact", "", interrupted(ctx, err))
-	}
 	open := true
 	defer func() { // also when fn panics
 		if open {
@@ -39,6 +38,24 @@ func (db *DB) Transact(ctx context.Context, fn func(ctx context.Context, tx stor
 	}
 	open = false
 	return nil
+}
+
+// begin takes a connection and begins a transaction on it; on another one if it was gone, for nothing was done yet.
+func (db *DB) begin(ctx context.Context) (*pgxpool.Conn, error) {
+	for try := 1; ; try++ {
+		conn, err := db.acquire(ctx)
+		if err == nil {
+			s := &session{conn: conn.Conn(), inTx: true}
+			if err = s.script(ctx, "BEGIN ISOLATION LEVEL SERIALIZABLE; SAVEPOINT parley"); err == nil {
+				return conn, nil
+			}
+			conn.Release()
+		}
+		if ctx.Err() != nil || !broken(err) || try == 3 {
+			return nil, interrupted(ctx, err)
+		}
+		db.pool.Reset()
+	}
 }
 
 // recover goes back to the savepoint after a statement of a transaction failed; outside of one there is nothing to do.
