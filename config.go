@@ -10,6 +10,7 @@ import (
 	"github.com/parley-backend/parley/credential"
 	"github.com/parley-backend/parley/internal/cache"
 	"github.com/parley-backend/parley/internal/installation"
+	"github.com/parley-backend/parley/internal/job"
 	"github.com/parley-backend/parley/internal/object"
 	"github.com/parley-backend/parley/internal/rest"
 	"github.com/parley-backend/parley/internal/user"
@@ -119,8 +120,8 @@ type Config struct {
 	JavaScript *node.Options
 	// Webhooks bounds the cloud code that is declared over /hooks.
 	Webhooks WebhookOptions
-	// NoScheduler leaves the schedules of jobs in _JobSchedule to somebody else.
-	NoScheduler bool
+	// Jobs says how jobs and their schedules run.
+	Jobs JobOptions
 
 	// SecurityCheck serves /security; SecurityCheckLog writes its report to the log at start.
 	SecurityCheck, SecurityCheckLog bool
@@ -165,6 +166,7 @@ type (
 	AccountLockout      = user.AccountLockout
 	InstallationOptions = installation.Config
 	WebhookOptions      = webhook.Options
+	JobOptions          = job.Options
 	CacheOptions        = cache.Options
 )
 

@@ -8,15 +8,18 @@ import (
 
 	"github.com/parley-backend/parley"
 	"github.com/parley-backend/parley/cloud"
+	"github.com/parley-backend/parley/storage"
 )
 
 // Jobs and schedules over HTTP.
-func TestJobsOverHTTP(t *testing.T) {
+func TestJobsOverHTTP(t *testing.T) { onEach(t, testJobsOverHTTP) }
+
+func testJobsOverHTTP(t *testing.T, store func() storage.Adapter) {
 	var code cloud.Code
 	code.Job("good", func(ctx context.Context, req *cloud.JobRequest) error { return req.Message(ctx, "half") })
 	code.Job("bad", func(context.Context, *cloud.JobRequest) error { return errors.New("broken") })
 	code.Job("waits", func(ctx context.Context, _ *cloud.JobRequest) error { <-ctx.Done(); return ctx.Err() })
-	s := hookServer(t, func(c *parley.Config) { c.Cloud = &code })
+	s := hookServer(t, with(store), func(c *parley.Config) { c.Cloud = &code })
 	mk := []string{"X-Parse-Master-Key", hookMaster}
 	for _, c := range []struct{ method, path, body, want string }{
 		{"POST", "/jobs/nope", `{}`, `400 {"code":141,"error":"Invalid job."}`},

@@ -201,7 +201,7 @@ func (s *Server) wire(ctx context.Context, proxies auth.Proxies) error {
 	}
 	s.objects = objects
 	s.jobs = job.New(job.Config{
-		Store: cfg.Store, Schemas: s.schemas, Hooks: hooks, NoScheduler: cfg.NoScheduler, Log: s.log,
+		Store: cfg.Store, Schemas: s.schemas, Hooks: hooks, Options: cfg.Jobs, Log: s.log,
 		Request: func() cloud.Request { return objects.JobRequest(auth.System) },
 	})
 	restConfig.Jobs = s.jobs

@@ -21,10 +21,16 @@ import (
 
 	"github.com/parley-backend/parley"
 	"github.com/parley-backend/parley/credential"
+	"github.com/parley-backend/parley/internal/pgtest"
 	"github.com/parley-backend/parley/storage/memory"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(withPostgres{m}) }
+
+// withPostgres ends the PostgreSQL server of the tests before goroutines are counted.
+type withPostgres struct{ m *testing.M }
+
+func (w withPostgres) Run() int { return pgtest.Main(w.m) }
 
 const masterKey = "a master key that is long enough to be no joke"
 

@@ -20,6 +20,7 @@ import (
 	"github.com/parley-backend/parley/cloud"
 	"github.com/parley-backend/parley/credential"
 	"github.com/parley-backend/parley/pubsub"
+	"github.com/parley-backend/parley/storage"
 	"github.com/parley-backend/parley/storage/memory"
 )
 
@@ -101,6 +102,11 @@ func hookServer(t *testing.T, change ...func(*parley.Config)) *parley.Server {
 	return s
 }
 
+// with has a server use a database.
+func with(store func() storage.Adapter) func(*parley.Config) {
+	return func(c *parley.Config) { c.Store = store() }
+}
+
 var restKey = []string{"X-Parse-REST-API-Key", "rest-canary-0123456789"}
 
 func hookAsk(t *testing.T, s http.Handler, method, path, body string, headers ...string) string {
@@ -125,8 +131,10 @@ func (rc *receiver) trigger(t *testing.T, s http.Handler, class, kind, url strin
 }
 
 // What a function hook answers, and what the client reads.
-func TestWebhookFunctions(t *testing.T) {
-	s, rc := hookServer(t), newReceiver(t)
+func TestWebhookFunctions(t *testing.T) { onEach(t, testWebhookFunctions) }
+
+func testWebhookFunctions(t *testing.T, store func() storage.Adapter) {
+	s, rc := hookServer(t, with(store)), newReceiver(t)
 	for i, c := range []struct{ says, want string }{
 		{`{"success":{"ok":1,"d":{"__type":"Date","iso":"2026-01-01T00:00:00.000Z"}}}`, `200 {"result":{"ok":1,"d":{"__type":"Date","iso":"2026-01-01T00:00:00.000Z"}}}`},
 		{`{"success":null}`, `200 {"result":null}`},
@@ -154,8 +162,10 @@ func TestWebhookFunctions(t *testing.T) {
 }
 
 // What trigger hooks answer.
-func TestWebhookTriggers(t *testing.T) {
-	s, rc := hookServer(t), newReceiver(t)
+func TestWebhookTriggers(t *testing.T) { onEach(t, testWebhookTriggers) }
+
+func testWebhookTriggers(t *testing.T, store func() storage.Adapter) {
+	s, rc := hookServer(t, with(store)), newReceiver(t)
 	const mk = "X-Parse-Master-Key"
 	rc.trigger(t, s, "A", "beforeSave", rc.say(`{"success":{"a":2,"added":"x","n":{"__op":"Increment","amount":5},"objectId":"zzz","createdAt":"q","className":"W"}}`))
 	created := hookAsk(t, s, "POST", "/classes/A", `{"a":1,"gone":true}`)
@@ -196,8 +206,10 @@ func TestWebhookTriggers(t *testing.T) {
 }
 
 // The payloads have the members of Parse Server, and no key of anybody.
-func TestWebhookPayloads(t *testing.T) {
-	s, rc := hookServer(t), newReceiver(t)
+func TestWebhookPayloads(t *testing.T) { onEach(t, testWebhookPayloads) }
+
+func testWebhookPayloads(t *testing.T, store func() storage.Adapter) {
+	s, rc := hookServer(t, with(store)), newReceiver(t)
 	for _, class := range []string{"A", "_User"} {
 		for _, kind := range []string{"beforeSave", "afterSave", "beforeDelete", "afterDelete", "beforeFind", "afterFind"} {
 			rc.trigger(t, s, class, kind, rc.say(`{}`))
@@ -475,14 +487,16 @@ func TestWebhookKeyRotates(t *testing.T) {
 }
 
 // A hook that is declared on one server runs on the others, and after a restart; cloud code of the same name goes before it.
-func TestWebhooksOfSeveralServers(t *testing.T) {
+func TestWebhooksOfSeveralServers(t *testing.T) { onEach(t, testWebhooksOfSeveralServers) }
+
+func testWebhooksOfSeveralServers(t *testing.T, store func() storage.Adapter) {
 	bus := pubsub.NewLocal(pubsub.LocalConfig{})
 	defer bus.Close()
-	store, rc := memory.New(), newReceiver(t)
+	rc := newReceiver(t)
 	var code cloud.Code
 	code.Define("both", func(context.Context, *cloud.FunctionRequest) (any, error) { return "code", nil })
 	with := func(c *parley.Config) {
-		c.Store, c.Bus, c.InstallKey = store, bus, credential.NewSecret(strings.Repeat("k", 32))
+		c.Store, c.Bus, c.InstallKey = store(), bus, credential.NewSecret(strings.Repeat("k", 32))
 	}
 	a, b := hookServer(t, with), hookServer(t, with, func(c *parley.Config) { c.Cloud, c.Node = &code, "b" })
 	rc.function(t, a, "both", rc.say(`{"success":"hook"}`))
@@ -503,9 +517,69 @@ func TestWebhooksOfSeveralServers(t *testing.T) {
 	})
 }
 
+// In tables that Parse Server made, hooks and schedules work as in those of Parley, beside what it stored.
+func TestCloudCodeOfTablesOfParseServer(t *testing.T) {
+	uri, rc := handedOver(t), newReceiver(t)
+	start := func() *parley.Server {
+		var code cloud.Code
+		code.Job("tick", func(context.Context, *cloud.JobRequest) error { return nil })
+		return hookServer(t, func(c *parley.Config) { c.Store, c.Cloud = openPostgres(t, uri), &code })
+	}
+	s, mk := start(), []string{"X-Parse-Master-Key", hookMaster}
+	const theirs = `{"functionName":"f1","url":"http://127.0.0.1:9/x"}`
+	if got, want := hookAsk(t, s, "GET", "/hooks/functions", "", mk...), "200 ["+theirs+"]"; got != want {
+		t.Errorf("GET /hooks/functions = %s, want %s", got, want)
+	}
+	says := rc.say(`{"success":1}`)
+	for _, name := range []string{"zzz", "aaa"} {
+		rc.function(t, s, name, says)
+	}
+	rc.trigger(t, s, "Game", "beforeFind", rc.say(`{"error":"not now"}`))
+	for _, s := range []*parley.Server{s, start()} {
+		got := hookAsk(t, s, "GET", "/hooks/functions", "", mk...)
+		for _, hook := range []string{theirs, `{"functionName":"zzz","url":"` + says + `"}`, `{"functionName":"aaa","url":"` + says + `"}`} {
+			if strings.Count(got, hook) != 1 {
+				t.Errorf("GET /hooks/functions = %s, want %s in it", got, hook)
+			}
+		}
+		if got, want := hookAsk(t, s, "POST", "/functions/aaa", "{}"), `200 {"result":1}`; got != want {
+			t.Errorf("aaa = %s, want %s", got, want)
+		}
+		if got, want := hookAsk(t, s, "GET", "/classes/Game", "", mk...), `400 {"code":141,"error":"not now"}`; got != want {
+			t.Errorf("GET Game = %s, want %s", got, want)
+		}
+	}
+	if got, want := hookAsk(t, s, "PUT", "/hooks/functions/f1", `{"url":"`+says+`"}`, mk...), `200 {"functionName":"f1","url":"`+says+`"}`; got != want {
+		t.Errorf("PUT f1 = %s, want %s", got, want)
+	}
+	if got, want := hookAsk(t, s, "POST", "/functions/f1", "{}"), `200 {"result":1}`; got != want {
+		t.Errorf("f1 = %s, want %s", got, want)
+	}
+	if got, want := hookAsk(t, s, "PUT", "/hooks/functions/f1", `{"__op":"Delete"}`, mk...), `200 {}`; got != want {
+		t.Errorf("removing f1 = %s, want %s", got, want)
+	}
+	// A schedule that has never run has no lastRun there.
+	created := hookAsk(t, s, "POST", "/cloud_code/jobs", `{"job_schedule":{"jobName":"tick","params":"{}"}}`, mk...)
+	if !strings.HasPrefix(created, `201 {"objectId":"`) {
+		t.Fatalf("POST /cloud_code/jobs = %s", created)
+	}
+	runs := func() int {
+		return strings.Count(hookAsk(t, s, "GET", `/classes/_JobStatus?where=%7B%22source%22%3A%22schedule%22%2C%22status%22%3A%22succeeded%22%7D`, "", mk...), `"objectId"`)
+	}
+	eventuallyWithin(t, time.Minute, func() bool { return runs() == 1 }) // schedules are looked at every 15 s
+	if got := hookAsk(t, s, "GET", "/cloud_code/jobs", "", mk...); !strings.Contains(got, `"lastRun":`) {
+		t.Errorf("GET /cloud_code/jobs = %s, want lastRun in it", got)
+	}
+}
+
 func eventually(t *testing.T, holds func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !holds(); time.Sleep(5 * time.Millisecond) {
+	eventuallyWithin(t, 20*time.Second, holds)
+}
+
+func eventuallyWithin(t *testing.T, limit time.Duration, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(limit); !holds(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("it did not come about")
 		}

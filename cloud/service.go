@@ -103,6 +103,8 @@ type JobRequest struct {
 	Job, ID string
 	// Params that it was started with.
 	Params *parse.Map
+	// Outcome becomes the message of a job that succeeds, "" keeps the last that was told. The job may set it.
+	Outcome string
 	// Tell stores a message; a server sets it.
 	Tell func(ctx context.Context, text string) error
 }

@@ -275,7 +275,13 @@ func (b *builder) objects(c *parley.Config) {
 	if err := c.Webhooks.Check(); err != nil {
 		b.problem("webhooks.allow", "%v", err)
 	}
-	c.NoScheduler = !v.Bool("jobs.scheduler")
+	c.Jobs = parley.JobOptions{
+		NoScheduler: !v.Bool("jobs.scheduler"), Overlap: v.Bool("jobs.overlap"),
+		Lost: time.Duration(positive("jobs.lostAfter")) * time.Second, Keep: time.Duration(v.Int("jobs.keep")) * 24 * time.Hour,
+	}
+	if c.Jobs.Keep < 0 {
+		b.problem("jobs.keep", "must not be less than 0")
+	}
 }
 
 func (b *builder) oneOf(option string, allowed ...string) string {

@@ -105,6 +105,9 @@ var ownOptions = []Option{
 	{Name: "webhooks.maxConcurrent", Env: "PARLEY_WEBHOOKS_MAX_CONCURRENT", Kind: Int, Default: "128", Doc: "Calls of webhooks at one host at a time; more wait"},
 	{Name: "jobs", Env: "PARLEY_JOBS", Kind: Group, Doc: "Jobs of the cloud code"},
 	{Name: "jobs.scheduler", Env: "PARLEY_JOBS_SCHEDULER", Kind: Bool, Default: "true", Doc: "Start jobs by the schedules that are stored in _JobSchedule"},
+	{Name: "jobs.overlap", Env: "PARLEY_JOBS_OVERLAP", Kind: Bool, Default: "false", Doc: "Let a schedule start its job while the run before goes on; otherwise that time is left out"},
+	{Name: "jobs.lostAfter", Env: "PARLEY_JOBS_LOST_AFTER", Kind: Int, Default: "120", Doc: "Seconds after which a job whose server is silent counts as failed; at least 10"},
+	{Name: "jobs.keep", Env: "PARLEY_JOBS_KEEP", Kind: Int, Default: "0", Doc: "Days that a run which has ended stays in _JobStatus; 0 for ever"},
 	{Name: "keyOverlap", Env: "PARLEY_KEY_OVERLAP", Kind: Int, Doc: "Seconds that a replaced master, maintenance or read-only key is still accepted; 600 by default, 0 for none"},
 }
 

@@ -17,7 +17,10 @@ func (r *Runtime) job(ctx context.Context, req *cloud.JobRequest) error {
 	m.Set("jobId", req.ID)
 	m.Set("params", req.Params)
 	ctx = context.WithValue(ctx, tellKey{}, req.Message)
-	_, err := r.call(ctx, req.AsCaller(), "job "+req.Job, m)
+	reply, err := r.call(ctx, req.AsCaller(), "job "+req.Job, m)
+	if err == nil {
+		req.Outcome = reply.String("outcome")
+	}
 	return err
 }
 

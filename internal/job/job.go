@@ -19,15 +19,27 @@ import (
 	"github.com/parley-backend/parley/storage"
 )
 
+// Options say how jobs run. The zero value is good.
+type Options struct {
+	// NoScheduler leaves schedules alone.
+	NoScheduler bool
+	// Overlap lets a schedule start its job while the run before goes on; otherwise that time is left out.
+	Overlap bool
+	// Lost is how long a server may say nothing of a job that runs before the others take it for failed; 0 is 2 minutes, and less than
+	// 10 s is 10 s.
+	Lost time.Duration
+	// Keep is how long a run that has ended stays in _JobStatus; 0 is for ever.
+	Keep time.Duration
+}
+
 // Config is what the service needs.
 type Config struct {
+	Options
 	Store   storage.Adapter
 	Schemas *schemas.Schemas
 	Hooks   *cloud.Hooks
 	// Request returns what a job that a schedule starts knows of who asks.
 	Request func() cloud.Request
-	// NoScheduler leaves schedules alone.
-	NoScheduler bool
 	// Grace is how long Stop waits for jobs whose context has ended; 0 is 10 s.
 	Grace time.Duration
 	Log   *slog.Logger
@@ -38,10 +50,8 @@ const (
 	statusClass   = "_JobStatus"
 	scheduleClass = "_JobSchedule"
 
-	// beat is how often a server says that its jobs run, and asks whether they are to end; a job whose server has said nothing for lost is
-	// taken for failed.
+	// beat is how often a server says that its jobs run, and asks whether they are to end.
 	beat = 2 * time.Second
-	lost = 2 * time.Minute
 )
 
 // The statuses of a job.
@@ -78,6 +88,10 @@ func New(cfg Config) *Jobs {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	if cfg.Lost == 0 {
+		cfg.Lost = 2 * time.Minute
+	}
+	cfg.Lost = max(cfg.Lost, 5*beat)
 	if cfg.Grace == 0 {
 		cfg.Grace = 10 * time.Second
 	}
@@ -119,7 +133,7 @@ func (j *Jobs) Stop() {
 	defer cancel()
 	for _, id := range ids {
 		j.cfg.Log.Error("a job does not end although its context has", "run", id)
-		_ = j.finish(ctx, id, errStopped)
+		_ = j.finish(ctx, id, "", errStopped)
 	}
 }
 
@@ -143,7 +157,7 @@ func (j *Jobs) Run(ctx context.Context, name, source string, params *parse.Map, 
 	if j.stopped {
 		j.mu.Unlock()
 		cancel(errStopped)
-		return "", errors.Join(errStopped, j.finish(ctx, id, errStopped))
+		return "", errors.Join(errStopped, j.finish(ctx, id, "", errStopped))
 	}
 	j.running[id] = cancel
 	j.jobs.Add(1)
@@ -154,7 +168,7 @@ func (j *Jobs) Run(ctx context.Context, name, source string, params *parse.Map, 
 		err := j.cfg.Hooks.RunJob(run, req)
 		ctx, done := context.WithTimeout(context.WithoutCancel(run), time.Minute)
 		defer done()
-		if e := j.finish(ctx, id, err); e != nil {
+		if e := j.finish(ctx, id, req.Outcome, err); e != nil {
 			j.cfg.Log.Error("the end of a job cannot be stored", "job", name, "run", id, "error", e.Error())
 		}
 		j.mu.Lock()
@@ -219,9 +233,12 @@ func (j *Jobs) unfinished() query.Node {
 	return &query.Constraint{Key: "status", Op: query.In, Arg: []any{running, cancelling}}
 }
 
-// finish stores how a job ended; the message of one that succeeded is the last that it told. What is finished stays as it is.
-func (j *Jobs) finish(ctx context.Context, id string, failure error) error {
+// finish stores how a job ended; the message of one that succeeded is its outcome, or the last that it told. What is finished stays as it is.
+func (j *Jobs) finish(ctx context.Context, id, outcome string, failure error) error {
 	changes := parse.NewMap("status", succeeded, "finishedAt", parse.DateOf(j.cfg.Now()))
+	if outcome != "" {
+		changes.Set("message", outcome)
+	}
 	if failure != nil {
 		var told *parse.Error
 		text := "Script failed."
@@ -239,13 +256,14 @@ func (j *Jobs) finish(ctx context.Context, id string, failure error) error {
 func (j *Jobs) watch() {
 	t := time.NewTicker(beat)
 	defer t.Stop()
+	each := max(int(j.cfg.Lost/beat)/4, 1) // looking for lost jobs
 	for n := 0; ; n++ {
 		select {
 		case <-j.ctx.Done():
 			return
 		case <-t.C:
 		}
-		if err := j.pulse(j.ctx, n%30 == 0); err != nil && j.ctx.Err() == nil {
+		if err := j.pulse(j.ctx, n%each == 0); err != nil && j.ctx.Err() == nil {
 			j.cfg.Log.Error("watching over jobs", "error", err.Error())
 		}
 	}
@@ -278,7 +296,13 @@ func (j *Jobs) pulse(ctx context.Context, all bool) error {
 		return nil
 	}
 	now := j.cfg.Now()
-	gone := query.AndOf(j.unfinished(), &query.Constraint{Key: "updatedAt", Op: query.Lt, Arg: parse.DateOf(now.Add(-lost))})
+	gone := query.AndOf(j.unfinished(), &query.Constraint{Key: "updatedAt", Op: query.Lt, Arg: parse.DateOf(now.Add(-j.cfg.Lost))})
 	_, err = j.cfg.Store.Update(ctx, class, gone, parse.NewMap("status", failed, "message", errStopped.Message, "finishedAt", parse.DateOf(now)), -1)
+	if err != nil || j.cfg.Keep == 0 {
+		return err
+	}
+	old := query.AndOf(&query.Constraint{Key: "status", Op: query.In, Arg: []any{succeeded, failed}},
+		&query.Constraint{Key: "finishedAt", Op: query.Lt, Arg: parse.DateOf(now.Add(-j.cfg.Keep))})
+	_, err = j.cfg.Store.Delete(ctx, class, old, -1)
 	return err
 }

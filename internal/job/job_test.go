@@ -80,6 +80,14 @@ func TestRun(t *testing.T) {
 		code.Job("bad", func(context.Context, *cloud.JobRequest) error { return errors.New("broken") })
 		code.Job("panics", func(context.Context, *cloud.JobRequest) error { panic("secret") })
 		code.Job("waits", func(ctx context.Context, req *cloud.JobRequest) error { <-ctx.Done(); return ctx.Err() })
+		code.Job("tells", func(ctx context.Context, req *cloud.JobRequest) error {
+			req.Outcome = "all"
+			return req.Message(ctx, "half")
+		})
+		code.Job("tellsAndFails", func(ctx context.Context, req *cloud.JobRequest) error {
+			req.Outcome = "all"
+			return errors.New("broken")
+		})
 		code.Job("quiet", func(context.Context, *cloud.JobRequest) error { return nil })
 		code.Job("deaf", func(context.Context, *cloud.JobRequest) error { time.Sleep(time.Minute); return nil })
 		j := node(t, store, &code)
@@ -92,7 +100,7 @@ func TestRun(t *testing.T) {
 			return id
 		}
 		for name, want := range map[string]string{
-			"good": "succeeded: did it", "bad": "failed: broken", "panics": "failed: Script failed. Unknown error.", "quiet": "succeeded: <nil>", "waits": "running: <nil>",
+			"good": "succeeded: did it", "bad": "failed: broken", "panics": "failed: Script failed. Unknown error.", "quiet": "succeeded: <nil>", "tells": "succeeded: all", "tellsAndFails": "failed: broken", "waits": "running: <nil>",
 		} {
 			if got := j.status(t, run(name)); got != want {
 				t.Errorf("%s is %s, want %s", name, got, want)
@@ -231,6 +239,77 @@ func TestScheduler(t *testing.T) {
 		last := parse.DateOf(begin.Add(2 * time.Hour)).Time().UnixMilli()
 		if got := idle.rows(t, scheduleClass)[0].Get("lastRun"); got != float64(last) {
 			t.Errorf("lastRun = %v, want %v", got, last)
+		}
+	})
+}
+
+// A schedule whose run goes on leaves its next time out, unless runs may overlap; other params are another run.
+func TestOverlap(t *testing.T) {
+	for _, overlap := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			store := memory.New()
+			defer store.Close()
+			var code cloud.Code
+			started := map[string]int{}
+			var mu sync.Mutex
+			code.Job("slow", func(ctx context.Context, req *cloud.JobRequest) error {
+				mu.Lock()
+				started[req.Params.String("of")]++
+				mu.Unlock()
+				time.Sleep(15 * time.Minute)
+				return nil
+			})
+			j := node(t, store, &code, func(c *Config) { c.Overlap, c.Grace = overlap, time.Hour })
+			node(t, store, &code, func(c *Config) { c.Overlap, c.Grace = overlap, time.Hour })
+			class, err := j.class(t.Context(), scheduleClass)
+			if err != nil {
+				t.Fatal(err)
+			}
+			begin := time.Now().UTC().Truncate(time.Hour).Add(time.Hour)
+			for _, of := range []string{"a", "b"} {
+				now := parse.DateOf(time.Now())
+				row := parse.NewObject(scheduleClass, "objectId", of, "createdAt", now, "updatedAt", now, "jobName", "slow", "params", `{"of":"`+of+`"}`, "startAfter", parse.DateOf(begin).String(), "repeatMinutes", 10.0)
+				if err := store.Create(t.Context(), class, row); err != nil {
+					t.Fatal(err)
+				}
+			}
+			time.Sleep(time.Until(begin.Add(59 * time.Minute))) // 00, 10, … 50 minutes
+			want := map[bool]int{false: 3, true: 6}[overlap]
+			mu.Lock()
+			defer mu.Unlock()
+			for _, of := range []string{"a", "b"} {
+				if started[of] != want {
+					t.Errorf("overlap %v: %s was started %d times in an hour, want %d", overlap, of, started[of], want)
+				}
+			}
+		})
+	}
+}
+
+// Runs that have ended are kept as long as the options say; those that go on are kept.
+func TestKeep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memory.New()
+		defer store.Close()
+		var code cloud.Code
+		code.Job("quick", func(context.Context, *cloud.JobRequest) error { return nil })
+		code.Job("long", func(ctx context.Context, req *cloud.JobRequest) error { <-ctx.Done(); return ctx.Err() })
+		j := node(t, store, &code, func(c *Config) { c.Keep = 24 * time.Hour })
+		run := func(name string) string {
+			id, err := j.Run(t.Context(), name, "api", &parse.Map{}, cloud.Request{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return id
+		}
+		long, old := run("long"), run("quick")
+		time.Sleep(20 * time.Hour)
+		young := run("quick")
+		time.Sleep(5 * time.Hour)
+		for id, want := range map[string]string{long: "running: <nil>", old: "none", young: "succeeded: <nil>"} {
+			if got := j.status(t, id); got != want {
+				t.Errorf("%s, want %s", got, want)
+			}
 		}
 	})
 }

@@ -84,13 +84,42 @@ func (j *Jobs) startDue(ctx context.Context, class *schema.Class, row *parse.Obj
 	if err != nil || len(won) == 0 {
 		return err
 	}
-	params := &parse.Map{}
+	name, params := row.String("jobName"), &parse.Map{}
 	if text := row.String("params"); text != "" {
 		if params, err = parse.DecodeMap([]byte(text), parse.Limits{}); err != nil {
 			j.cfg.Log.Warn("the params of a schedule are no JSON object; the job gets none", "job", row.String("jobName"), "schedule", row.ID())
 			params = &parse.Map{}
 		}
 	}
-	_, err = j.Run(ctx, row.String("jobName"), "schedule", params, j.cfg.Request())
+	if !j.cfg.Overlap {
+		before, err := j.goesOn(ctx, name, params)
+		if err != nil {
+			return err
+		}
+		if before != "" {
+			j.cfg.Log.Warn("a scheduled job is left out: the run before goes on", "job", name, "schedule", row.ID(), "due", due, "run", before)
+			return nil
+		}
+	}
+	_, err = j.Run(ctx, name, "schedule", params, j.cfg.Request())
 	return err
+}
+
+// goesOn returns a run of a job with these params that a schedule started, on whichever server, and that has not ended; "" for none. Runs do not
+// name their schedule: Parse Server's class has no field for it.
+func (j *Jobs) goesOn(ctx context.Context, name string, params *parse.Map) (string, error) {
+	class, err := j.class(ctx, statusClass)
+	if err != nil {
+		return "", err
+	}
+	where := query.AndOf(j.unfinished(), equal("jobName", name), equal("source", "schedule"))
+	for run, err := range j.cfg.Store.Find(ctx, class, &query.Find{ClassName: class.Name, Where: where, Limit: -1}) {
+		if err != nil {
+			return "", err
+		}
+		if other, ok := run.Get("params").(*parse.Map); ok && other.Equal(params) {
+			return run.ID(), nil
+		}
+	}
+	return "", nil
 }

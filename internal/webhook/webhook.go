@@ -390,13 +390,17 @@ func (s *Service) all(ctx context.Context, store storage.Store, wanted func(Hook
 	return hooks, nil
 }
 
+// inOrder is that in which hooks were declared. Parse Server does not store when, so that its hooks are ordered by name: all servers
+// need the same order, because of two declarations of one thing the first counts.
+var inOrder = []query.Order{{Key: "createdAt"}, {Key: "functionName"}, {Key: "className"}, {Key: "triggerName"}, {Key: "objectId"}}
+
 func (s *Service) read(ctx context.Context, store storage.Store, where query.Node) iter.Seq2[Hook, error] {
 	return func(yield func(Hook, error) bool) {
 		class, ok := s.cfg.Schemas.Class(class)
 		if !ok {
 			return
 		}
-		for row, err := range store.Find(ctx, class, &query.Find{ClassName: class.Name, Where: where, Order: []query.Order{{Key: "createdAt"}}, Limit: -1}) {
+		for row, err := range store.Find(ctx, class, &query.Find{ClassName: class.Name, Where: where, Order: inOrder, Limit: -1}) {
 			if err != nil {
 				yield(Hook{}, err)
 				return

@@ -16,8 +16,8 @@ exports.add = function add(Parse, registry, requests, handlers, request) {
       params: sent.params, jobName: sent.name, jobId: sent.jobId,
       message: text => request('TELL', 'message', { text: String(text) }),
     });
-    await handled(entry, asked, sent, UNKNOWN);
-    return {};
+    const result = await handled(entry, asked, sent, UNKNOWN);
+    return typeof result === 'string' ? { outcome: result } : {}; // Parse Server drops whatever is no text
   };
 
   calls.watcher = async sent => {
