@@ -39,7 +39,9 @@ func (l *link) pulling(c consumer, s *settings) []jetstream.PullConsumeOpt {
 			l.lose(c, err)
 		}
 	})
-	// When the server says nothing for two of these, messages are asked for again: the library sometimes forgets to where few are asked for.
+	// When the server says nothing for two of these, messages are asked for again. The library does not ask while a request of
+	// its own is being sent (pull.go of nats.go 1.55: checkPending and fetchInProgress); where the messages asked for, with ordered
+	// a single one, come and are handled in that moment, nothing else has it ask.
 	all := []jetstream.PullConsumeOpt{watch, jetstream.PullHeartbeat(heartbeat)}
 	if c.MaxBytes > 0 {
 		return append(all, jetstream.PullMaxMessagesWithBytesLimit(messages, c.MaxBytes))
