@@ -107,6 +107,11 @@ func Copy(ctx context.Context, from, to storage.Adapter, o Options) (*Result, er
 	if c.state, c.result.Resumed, err = begin(ctx, to, o.Source); err != nil {
 		return nil, err
 	}
+	if c.result.Resumed {
+		if err := c.align(ctx); err != nil {
+			return nil, err
+		}
+	}
 	for _, class := range classes { // where Parse Server gave no ids, they are given before the moment that is copied
 		for _, err := range from.Find(ctx, class, &query.Find{ClassName: class.Name, Limit: 1}) {
 			if err != nil {
@@ -119,6 +124,44 @@ func Copy(ctx context.Context, from, to storage.Adapter, o Options) (*Result, er
 		return nil, err
 	}
 	return c.result, c.finish(ctx)
+}
+
+// align takes from the target what the source has lost since the copy began: classes, and fields that are gone or of another type.
+func (c *copying) align(ctx context.Context) error {
+	there, err := c.to.Classes(ctx)
+	if err != nil {
+		return err
+	}
+	source := make(map[string]*schema.Class, len(c.stored))
+	for _, class := range c.stored {
+		source[class.Name] = class
+	}
+	for _, class := range there {
+		want := source[class.Name]
+		if want == nil && schema.IsSystem(class.Name) {
+			want = schema.New(class.Name)
+		}
+		if want == nil {
+			if err := c.to.DropClass(ctx, class.Name); err != nil {
+				return err
+			}
+			continue
+		}
+		kept := class.Clone()
+		kept.Indexes = nil
+		for name, f := range class.Fields {
+			if g, ok := want.Fields[name]; !ok || g.Type != f.Type || g.TargetClass != f.TargetClass {
+				delete(kept.Fields, name)
+			}
+		}
+		if len(kept.Fields) == len(class.Fields) && len(class.Indexes) == 0 {
+			continue
+		}
+		if err := c.to.SaveClass(ctx, kept); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // All returns the stored classes with their relations, and the system classes that may have objects without being stored, by name.

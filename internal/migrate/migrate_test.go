@@ -310,3 +310,48 @@ func TestCheck(t *testing.T) {
 		t.Errorf("Check = %v (-want +got)\n%s", err, diff)
 	}
 }
+
+// TestSchemaChangesMeanwhile: between an end of a copy and the next run the source loses a class, a field, a relation and an index, and a field gets another
+// type. The copy that goes on is the source as it is then.
+func TestSchemaChangesMeanwhile(t *testing.T) {
+	for name, open := range map[string][2]func(*testing.T) storage.Adapter{"to PostgreSQL": {openSQLite, openPostgres}, "to SQLite": {openPostgres, openSQLite}} {
+		a, b := open[0](t), open[1](t)
+		fill(t, a, 100)
+		gone := schema.New("Gone")
+		gone.Fields["rel"] = schema.Field{Type: schema.Relation, TargetClass: "_User"}
+		join := schema.JoinClass("Gone", "rel")
+		for _, err := range []error{a.SaveClass(t.Context(), gone), a.Create(t.Context(), gone, object("Gone", "g")),
+			a.Create(t.Context(), join, parse.NewObject(join.Name, "objectId", "j", "owningId", "g", "relatedId", "u0"))} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		_, err := migrate.Copy(ctx, a, b, migrate.Options{Source: "a", Batch: 10, Progress: func(p migrate.Progress) {
+			if p.Class == "Thing" && p.Done == 50 {
+				cancel()
+			}
+		}})
+		cancel()
+		if err == nil {
+			t.Fatalf("%s: the copy was not ended", name)
+		}
+		class := things()
+		delete(class.Fields, "s")
+		delete(class.Fields, "rel")
+		class.Indexes = nil
+		if err := errors.Join(a.DropClass(t.Context(), "Gone"), a.SaveClass(t.Context(), class)); err != nil {
+			t.Fatal(err)
+		}
+		class = class.Clone()
+		class.Fields["s"] = schema.Field{Type: schema.Boolean}
+		if err := errors.Join(a.SaveClass(t.Context(), class), a.Create(t.Context(), class, object("Thing", "new", "s", true))); err != nil {
+			t.Fatal(err)
+		}
+		result, err := migrate.Copy(t.Context(), a, b, migrate.Options{Source: "a"})
+		if err != nil || !result.Resumed {
+			t.Fatalf("%s: the copy that goes on = %+v, %v", name, result, err)
+		}
+		same(t, name, contents(t, a), contents(t, b))
+	}
+}
