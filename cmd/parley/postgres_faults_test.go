@@ -2,8 +2,12 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -124,5 +128,111 @@ func TestPostgresReplicaIsServed(t *testing.T) {
 		p.do(http.StatusOK, http.MethodPost, "/keys/databaseReplicaCredentials/refresh", "", asMaster...)
 		return count("") == total && readers("reader2") > 0 && readers("reader") == 0
 	})
+	p.end()
+}
+
+// TestKillLeavesPostgresWhole kills the server while it runs batches that are transactions, signs users up and adds fields: of a batch all is there or nothing, a
+// name is of a user who can log in or free, no session is of nobody, every field of an object that was acknowledged is in the schema, and nothing is left open.
+func TestKillLeavesPostgresWhole(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Start(t, pgtest.Options{})
+	uri := server.Database(t)
+	flags := options("--databaseURI="+uri+"&application_name=whole", "--allowCustomObjectId=true")
+	p := startServer(t, t.TempDir(), flags...)
+	conn, err := pgx.Connect(t.Context(), uri)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	number := func(sql string) (n int) {
+		t.Helper()
+		if err := conn.QueryRow(t.Context(), sql).Scan(&n); err != nil {
+			t.Fatalf("%s = %v", sql, err)
+		}
+		return n
+	}
+	for round := range 5 {
+		var mu sync.Mutex
+		acknowledged := map[string]bool{} // what was written
+		steps, enough := 0, 10+rand.IntN(40)
+		reached := make(chan struct{})
+		var writers sync.WaitGroup
+		for kind, request := range map[string]func(i int) (method, path, body string){
+			"pair": func(i int) (string, string, string) {
+				id := fmt.Sprintf("r%dp%d", round, i)
+				return http.MethodPost, "/batch", fmt.Sprintf(`{"transaction":true,"requests":[{"method":"POST","path":"/parse/classes/PairA","body":{"objectId":"%s"}},{"method":"POST","path":"/parse/classes/PairB","body":{"objectId":"%s"}}]}`, id, id)
+			},
+			"user": func(i int) (string, string, string) {
+				return http.MethodPost, "/users", fmt.Sprintf(`{"objectId":"r%du%d","username":"r%du%d","password":"secret"}`, round, i, round, i)
+			},
+			"field": func(i int) (string, string, string) {
+				return http.MethodPost, "/classes/Grow", fmt.Sprintf(`{"objectId":"r%df%d","r%df%d":true}`, round, i, round, i)
+			},
+		} {
+			writers.Go(func() {
+				for i := 0; ; i++ {
+					a, err := p.try(request(i))
+					if err != nil {
+						return // the server is gone
+					}
+					mu.Lock()
+					if acknowledged[fmt.Sprintf("%s r%d%c%d", kind, round, kind[0], i)] = a.status < 300; a.status >= 300 {
+						t.Errorf("%s %d = %d %s", kind, i, a.status, a.text)
+					}
+					if steps++; steps == enough {
+						close(reached)
+					}
+					mu.Unlock()
+				}
+			})
+		}
+		p.await("some writes", func() bool {
+			select {
+			case <-reached:
+				return true
+			default:
+				return false
+			}
+		})
+		if err := p.cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		<-p.ended
+		writers.Wait()
+		p = startServer(t, t.TempDir(), flags...)
+		for what := range acknowledged {
+			kind, id, _ := strings.Cut(what, " ")
+			switch kind {
+			case "pair":
+				p.do(http.StatusOK, http.MethodGet, "/classes/PairA/"+id, "")
+				p.do(http.StatusOK, http.MethodGet, "/classes/PairB/"+id, "")
+			case "user":
+				p.do(http.StatusOK, http.MethodPost, "/login", `{"username":"`+id+`","password":"secret"}`)
+			case "field":
+				if o := p.do(http.StatusOK, http.MethodGet, "/classes/Grow/"+id, ""); o.body[id] != true {
+					t.Errorf("round %d: the object %s = %s, want its field", round, id, o.text)
+				}
+			}
+		}
+		for i := 0; ; i++ { // the last one may not have been answered
+			name := fmt.Sprintf("r%du%d", round, i)
+			if acknowledged["user "+name] {
+				continue
+			}
+			if a, err := p.try(http.MethodPost, "/login", `{"username":"`+name+`","password":"secret"}`); err != nil || a.status != http.StatusOK {
+				p.do(http.StatusCreated, http.MethodPost, "/users", `{"username":"`+name+`","password":"secret"}`)
+			}
+			break
+		}
+		if n := number(`SELECT count(*) FROM "PairA" a FULL JOIN "PairB" b USING ("objectId") WHERE a."createdAt" IS NULL OR b."createdAt" IS NULL`); n != 0 {
+			t.Errorf("round %d: of %d batches there is only a part", round, n)
+		}
+		if n := number(`SELECT count(*) FROM "_Session" s LEFT JOIN "_User" u ON u."objectId" = s."user" WHERE u."objectId" IS NULL`); n != 0 {
+			t.Errorf("round %d: %d sessions are of nobody", round, n)
+		}
+		p.await("the transactions of the server that was killed to be gone", func() bool {
+			return number(`SELECT count(*) FROM pg_stat_activity WHERE application_name = 'whole' AND state LIKE 'idle in transaction%' AND now() - xact_start > interval '1 second'`) == 0
+		})
+	}
 	p.end()
 }
