@@ -483,7 +483,73 @@ func TestWebhookKeyRotates(t *testing.T) {
 	knows.Store("wk-second-0123456789")
 	call(`200 {"result":1}`, "wk-second-0123456789")
 	knows.Store("another")
-	call(`400 {"code":141,"error":"The webhook answered with status 401."}`, "wk-second-0123456789", "wk-first-0123456789")
+	call(`400 {"code":141,"error":"The webhook answered with status 401."}`, "wk-second-0123456789", "wk-first-0123456789", "wk-second-0123456789")
+}
+
+// A receiver changes the key that it accepts while calls run, before the store does and after it: none is refused.
+func TestWebhookKeyRotatesUnderCalls(t *testing.T) {
+	var stored, knows atomic.Value
+	name := func(version int) string { return fmt.Sprintf("wk-%08d-0123456789", version) }
+	stored.Store(name(0))
+	knows.Store(name(0))
+	rc := newReceiver(t)
+	s := hookServer(t, func(c *parley.Config) {
+		c.WebhookKey = credential.Func(func(context.Context) (string, error) { return stored.Load().(string), nil })
+	})
+	var newest atomic.Int64
+	rc.answer = func(w http.ResponseWriter, r *http.Request) {
+		key := r.Header.Get("X-Parse-Webhook-Key")
+		if key != knows.Load() {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		var version int64
+		fmt.Sscanf(key, "wk-%d-", &version)
+		newest.Store(max(version, newest.Load()))
+		io.WriteString(w, `{"success":1}`)
+	}
+	rc.function(t, s, "f", rc.URL)
+	ctx, stop := context.WithCancel(t.Context())
+	var all sync.WaitGroup
+	var calls atomic.Int64
+	for range 8 {
+		all.Go(func() {
+			for ctx.Err() == nil {
+				if got := hookAsk(t, s, "POST", "/functions/f", `{}`); got != `200 {"result":1}` {
+					t.Errorf("f = %s", got)
+					return
+				}
+				calls.Add(1)
+			}
+		})
+	}
+	more := func() { // calls run with what is true now
+		for before := calls.Load(); calls.Load() < before+50 && !t.Failed(); time.Sleep(time.Millisecond) {
+		}
+	}
+	more()
+	refresh := func(version int) {
+		stored.Store(name(version))
+		if err := s.Credentials().Get("webhookKey").Refresh(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	stored.Store(name(1)) // both at the same time: the server learns of it by a refusal
+	knows.Store(name(1))
+	more()
+	refresh(2) // the store first
+	more()
+	knows.Store(name(2))
+	more()
+	refresh(3)
+	more()
+	knows.Store(name(3))
+	more()
+	stop()
+	all.Wait()
+	if newest.Load() != 3 {
+		t.Errorf("the newest key that was accepted is number %d, want 3", newest.Load())
+	}
 }
 
 // A hook that is declared on one server runs on the others, and after a restart; cloud code of the same name goes before it.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/parley-backend/parley"
 	"github.com/parley-backend/parley/cloud/node"
+	"github.com/parley-backend/parley/credential"
 )
 
 // cloud reads the options of cloud code in JavaScript.
@@ -32,21 +33,24 @@ func javaScript(v *Values) *node.Options {
 	}
 	return &node.Options{
 		Main: v.String("cloud"), Node: v.String("cloudNode"), Workers: v.Int("cloudWorkers"), MaxMemory: v.Int("cloudMaxMemory"),
-		Timeout: time.Duration(v.Int("cloudTimeout")) * time.Second, Watch: v.Bool("watchCloud"), Env: harmless(os.Environ()),
+		Timeout: time.Duration(v.Int("cloudTimeout")) * time.Second, Watch: v.Bool("watchCloud"), Env: v.harmless(os.Environ()),
 	}
 }
 
 // JavaScript are the options of cloud code in JavaScript, nil when there is none: for who wants to look at the code without a server.
 func (v *Values) JavaScript() *node.Options { return javaScript(v) }
 
-// harmless is the environment without the variables that hold credentials of this server: cloud code asks for the rights that it needs,
-// and needs no key for them.
-func harmless(environ []string) []string {
+// harmless is the environment without the variables that hold credentials of this server, those among them that an option refers to
+// (env:NAME, bearer_env=NAME, or the login of Vault): cloud code asks for the rights that it needs, and needs no key for them.
+func (v *Values) harmless(environ []string) []string {
 	secret := []string{"PARSE_SERVER_DATABASE_URI", "DATABASE_URI"}
 	for _, o := range Options() {
 		if o.Kind == Secret {
 			secret = append(secret, o.Env)
 		}
+	}
+	for _, value := range v.set {
+		secret = append(secret, named(value)...)
 	}
 	var rest []string
 	for _, entry := range environ {
@@ -56,4 +60,43 @@ func harmless(environ []string) []string {
 		}
 	}
 	return rest
+}
+
+// loginsOfVault are what a reference to Vault logs in with, unless it names something else.
+var loginsOfVault = []string{"VAULT_TOKEN", "VAULT_SECRET_ID"}
+
+// named are the variables that the references in a value name, however deep they stand in it.
+func named(value any) (variables []string) {
+	switch value := value.(type) {
+	case string:
+		if !credential.IsReference(value) {
+			return nil
+		}
+		ref, err := credential.ParseReference(value)
+		if err != nil { // told elsewhere
+			return nil
+		}
+		if name := ref.Options["bearer_env"]; name != "" {
+			variables = append(variables, name)
+		}
+		switch ref.Scheme {
+		case "env":
+			variables = append(variables, ref.Opaque)
+		case "vault":
+			variables = append(variables, loginsOfVault...)
+		}
+	case []string:
+		for _, text := range value {
+			variables = append(variables, named(text)...)
+		}
+	case []any:
+		for _, item := range value {
+			variables = append(variables, named(item)...)
+		}
+	case map[string]any:
+		for _, item := range value {
+			variables = append(variables, named(item)...)
+		}
+	}
+	return variables
 }

@@ -103,6 +103,11 @@ func serve(env environment, built *config.Built, generated config.Generated, log
 	} else if source != "" {
 		return fmt.Errorf("the database is an unfinished copy of %s: run parley migrate copy again, it goes on", source)
 	}
+	if built.Config.JavaScript != nil {
+		if err := keepToOneself(); err != nil {
+			log.Warn("cloud code could read the environment of this process", "error", err.Error())
+		}
+	}
 	reader := again()
 	measured := metrics.New()
 	built.Config.Store = store

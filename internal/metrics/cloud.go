@@ -8,6 +8,7 @@ import (
 
 // Cloud shows the state of cloud code in JavaScript; ok is false when there is none, and then it is all zeros.
 func (m *Metrics) Cloud(state func() (status node.Status, ok bool)) {
+	m.code = state
 	read := func(value func(node.Status) float64) func() float64 {
 		return func() float64 {
 			status, _ := state()

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"sync"
 
+	"github.com/parley-backend/parley/cloud/node"
 	"github.com/parley-backend/parley/credential"
 	"github.com/parley-backend/parley/internal/rest"
 	"github.com/prometheus/client_golang/prometheus"
@@ -22,6 +23,7 @@ type Metrics struct {
 	seconds  *prometheus.HistogramVec
 	reloads  *prometheus.CounterVec
 	sets     []*credential.Set
+	code     func() (node.Status, bool) // nil for none
 	// known are the metrics of what was observed before, by kind: finding them by their labels costs more than counting.
 	known sync.Map
 }

@@ -11,9 +11,18 @@ import (
 type readiness struct {
 	// Ready: every credential that is required can be used.
 	Ready bool `json:"ready"`
-	// Degraded: it is so, but some credential is stale, fails, is supplied by a fallback, or is not required and cannot be used.
+	// Degraded: it is so, but some credential is stale, fails, is supplied by a fallback, or is not required and cannot be used; or not all
+	// workers of cloud code are ready. A call waits for its worker, and code that crashes on one server crashes on all: that they are all
+	// taken out of service would help nobody.
 	Degraded    bool              `json:"degraded"`
 	Credentials []credentialReady `json:"credentials"`
+	CloudCode   *cloudReady       `json:"cloudCode,omitempty"`
+}
+
+// cloudReady is the state of cloud code in JavaScript: how many workers there are to be, and how many are ready for calls.
+type cloudReady struct {
+	Workers int `json:"workers"`
+	Ready   int `json:"ready"`
 }
 
 // credentialReady is what a probe may know of a credential: nothing of its versions, and of an error its class.
@@ -55,6 +64,12 @@ func (m *Metrics) readiness() readiness {
 			})
 			all.Ready = all.Ready && (s.Ready || !s.Required)
 			all.Degraded = all.Degraded || s.Degraded || !s.Ready
+		}
+	}
+	if m.code != nil {
+		if s, ok := m.code(); ok {
+			all.CloudCode = &cloudReady{s.Workers, s.Ready}
+			all.Degraded = all.Degraded || s.Ready < s.Workers
 		}
 	}
 	return all

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/parley-backend/parley/cloud/node"
 	"github.com/parley-backend/parley/credential"
 )
 
@@ -61,5 +62,26 @@ func TestReady(t *testing.T) {
 			t.Errorf("%s: /ready = %d %s, want %d %s", test.name, w.Code, got, test.status, test.want)
 		}
 		set.Stop()
+	}
+}
+
+// TestReadyOfCloudCode: a worker that is not there makes the server degraded, and no more than that.
+func TestReadyOfCloudCode(t *testing.T) {
+	for _, c := range []struct {
+		status node.Status
+		is     bool
+		want   string
+	}{
+		{node.Status{}, false, `{"ready":true,"degraded":false,"credentials":[]}`},
+		{node.Status{Workers: 2, Ready: 2}, true, `{"ready":true,"degraded":false,"credentials":[],"cloudCode":{"workers":2,"ready":2}}`},
+		{node.Status{Workers: 2}, true, `{"ready":true,"degraded":true,"credentials":[],"cloudCode":{"workers":2,"ready":0}}`},
+	} {
+		m := New()
+		m.Cloud(func() (node.Status, bool) { return c.status, c.is })
+		w := httptest.NewRecorder()
+		m.Ready().ServeHTTP(w, httptest.NewRequest("GET", "/ready", nil))
+		if got := strings.TrimSpace(w.Body.String()); w.Code != 200 || got != c.want {
+			t.Errorf("/ready = %d %s, want 200 %s", w.Code, got, c.want)
+		}
 	}
 }

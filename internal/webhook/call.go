@@ -51,7 +51,15 @@ func (s *Service) call(ctx context.Context, hook Hook, to target, payload *parse
 		err = send(ctx, credential.Secret{})
 	} else {
 		// The receiver may not know the newest key yet: the version before is shown to it once, for as long as it overlaps.
-		err = credential.Use(ctx, key, send, func(err error) bool { return errors.As(err, new(*refused)) })
+		shown := 0
+		err = credential.Use(ctx, key, func(ctx context.Context, key credential.Secret) error { shown++; return send(ctx, key) },
+			func(err error) bool { return errors.As(err, new(*refused)) })
+		if shown > 1 && errors.As(err, new(*refused)) {
+			// It may have taken the newest key over between the two.
+			if lease, none := key.Acquire(ctx); none == nil {
+				err = send(ctx, lease.Value)
+			}
+		}
 	}
 	if err == nil {
 		return got, nil
