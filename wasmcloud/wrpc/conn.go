@@ -70,8 +70,8 @@ type Options struct {
 	// 64 MiB and 64 KiB if zero.
 	MaxBody int
 	// MaxHeld is how many bytes of parameters and results may be in memory at once, for
-	// all calls together: until a handler has returned, and until Invoke has. A call
-	// counts for 4 KiB besides. 256 MiB if zero.
+	// all calls together: until the result of a handler is sent, and until Invoke has
+	// returned. A call counts for 4 KiB besides. 256 MiB if zero.
 	MaxHeld int
 	// MaxQueued is how many bytes of calls may wait for a handler of one function;
 	// what comes then is dropped by NATS. 16 MiB if zero.

@@ -20,15 +20,31 @@
 //	S -> {C}.results                       nothing: their end
 //
 // The server sends the handshake in any case, and begins as soon as the parameters of the
-// first message decode; otherwise it waits for their end. The last three may cross. What
-// the protocol has no word for, such as a handler's error, is an end without results.
-// When nobody serves the function, NATS answers in place of the handshake.
+// first message decode; otherwise it waits for their end. What the protocol has no word
+// for, such as a handler's error, is an end without results. When nobody serves the
+// function, NATS answers in place of the handshake.
 //
 // There are no sequence numbers and no resend. A message that is lost makes values short,
 // which do not decode, or an end that does not come, which is a time-out.
 //
 // Asynchronous values would come on {S}.params.0 and the like. No function of the
 // messaging interface has one, so such messages are passed over.
+//
+// # Peers that are not ready
+//
+// A peer may note in one task what it waits for and send in another, as those built with
+// wrpc-transport-nats 0.29 do, and so miss what is answered in the same moment: a client the
+// handshake and results, a server the parameters behind the first message.
+//
+// A server of this package takes the end of the parameters as the sign that the client is
+// ready. The end of the results, and results that are longer than one message, wait for it.
+// A result in one message is sent at once, so that a call takes one round trip. When nothing
+// has come 20 ms and 200 ms later, the handshake is sent again with another subject for
+// parameters, {S}.again, which a client that has the first passes over; one that answers
+// there is sent the result once more. After 500 ms nothing is waited for any longer.
+//
+// A client of this package sends 24 empty messages to {S}.knock, which nobody subscribes to,
+// before parameters that do not fit into the first message.
 //
 // # Limits
 //

@@ -78,7 +78,9 @@ func (in *inbox) message(m *nats.Msg) {
 	case "":
 		r.answer(m)
 	case r.path:
-		r.chunk(m.Data)
+		r.chunk(m.Data, false)
+	case repeated + r.path:
+		r.chunk(m.Data, true)
 	}
 	// Anything else is the path of an asynchronous value, which no function of the messaging interface has.
 }
@@ -112,25 +114,40 @@ type receiver struct {
 
 	answered chan string   // the subject for parameters, once; nil where the call is served
 	done     chan struct{} // closed when body or err is final
+	whole    bool          // nothing but the end is still needed
 
-	mu   sync.Mutex
-	body []byte
-	held int // of body, counted in conn
-	over bool
-	err  error
+	mu     sync.Mutex
+	body   []byte
+	held   int // counted in conn
+	heard  bool
+	second bool // the other side has the repeated handshake, and not the first
+	over   bool
+	err    error
 }
 
+// repeated comes between the token and the path in what answers a handshake that was sent again.
+const repeated = "again."
+
 // receive opens a receiver of a new call, for which close must be called.
-func (c *Conn) receive(path string, invoked bool) (*receiver, error) {
-	if err := c.begin(0); err != nil {
+func (c *Conn) receive(path string) (*receiver, error) {
+	return c.open(&receiver{conn: c, path: path, answered: make(chan string, 1), done: make(chan struct{})})
+}
+
+// serve opens a receiver for the parameters of a call that holds so many bytes. If they are whole, it waits for their end only.
+func (c *Conn) serve(held int, whole bool) (*receiver, error) {
+	r := &receiver{conn: c, path: "params", done: make(chan struct{}), whole: whole}
+	if whole {
+		r.held = held
+	}
+	return c.open(r)
+}
+
+func (c *Conn) open(r *receiver) (*receiver, error) {
+	if err := c.begin(r.held); err != nil {
 		return nil, err
 	}
-	r := &receiver{conn: c, path: path, done: make(chan struct{})}
-	if invoked {
-		r.answered = make(chan string, 1)
-	}
 	if err := c.inbox.open(r); err != nil {
-		c.end(0)
+		c.end(r.held)
 		return nil, err
 	}
 	return r, nil
@@ -180,7 +197,15 @@ func status(m *nats.Msg) error {
 }
 
 // chunk takes the next bytes; none are the end.
-func (r *receiver) chunk(data []byte) {
+func (r *receiver) chunk(data []byte, second bool) {
+	r.mu.Lock()
+	if !r.over {
+		r.heard, r.second = true, second
+	}
+	r.mu.Unlock()
+	if r.whole && len(data) > 0 {
+		return
+	}
 	if err := r.add(data); err != nil || len(data) == 0 {
 		r.finish(err)
 	}
@@ -214,6 +239,24 @@ func (r *receiver) add(data []byte) error {
 	}
 	r.body = append(append(make([]byte, 0, grown), r.body...), data...)
 	return nil
+}
+
+// hold counts more bytes of the call.
+func (r *receiver) hold(bytes int) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.conn.hold(bytes); err != nil {
+		return err
+	}
+	r.held += bytes
+	return nil
+}
+
+// heardOf says whether anything has come of the other side, and whether in answer to the repeated handshake.
+func (r *receiver) heardOf() (heard, second bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.heard, r.second
 }
 
 func (r *receiver) finish(err error) {

@@ -69,7 +69,7 @@ func (c *Conn) Invoke(ctx context.Context, f Function, header nats.Header, param
 		ctx, cancel = context.WithTimeout(ctx, c.o.Timeout)
 		defer cancel()
 	}
-	r, err := c.receive("results", true)
+	r, err := c.receive("results")
 	if err != nil {
 		return nil, err
 	}
@@ -112,6 +112,11 @@ func (c *Conn) converse(ctx context.Context, r *receiver, rest []byte) ([]byte, 
 		select {
 		case peer := <-answered:
 			answered = nil
+			if len(rest) > 0 {
+				if err := c.knock(peer); err != nil {
+					return nil, sent(err)
+				}
+			}
 			if err := c.send(peer+".params", rest, over); err != nil {
 				return nil, sent(err)
 			}
@@ -128,6 +133,22 @@ func (c *Conn) converse(ctx context.Context, r *receiver, rest []byte) ([]byte, 
 			return nil, errors.Join(why, end())
 		}
 	}
+}
+
+// knocks is how many empty messages precede parameters after the handshake: one call in 2^24 is still missed.
+const knocks = 24
+
+// knock sends empty messages to a subject below that of the server that nobody subscribes to. A server on wrpc-transport-nats
+// 0.29 hands its subscriptions for a call to the task that distributes messages, and sends its handshake without waiting. The
+// task takes from that queue or the next message by chance, and passes over a message without a subscription. These are what
+// it passes over, instead of parameters, for which it would wait then, with all calls behind this one.
+func (c *Conn) knock(peer string) error {
+	for range knocks {
+		if err := c.nats.Publish(peer+".knock", nil); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // sent is the error of publishing.

@@ -18,7 +18,11 @@ func FuzzFrames(f *testing.F) {
 	f.Fuzz(func(t *testing.T, commands []byte) {
 		for _, path := range []string{"results", "params"} {
 			c := &Conn{o: Options{MaxBody: 100, MaxHeld: callCost + 150}, inbox: &inbox{prefix: "_INBOX.x.", receivers: map[string]*receiver{}}}
-			r, err := c.receive(path, path == "results")
+			r, err := c.receive("results")
+			if path == "params" {
+				r.close()
+				r, err = c.serve(0, false)
+			}
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"strings"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 )
@@ -155,38 +157,42 @@ func (s *Served) call(m *nats.Msg) {
 		s.collect(m)
 		return
 	}
-	// Nothing more is needed of the caller, which waits for a subject to end its parameters on. What comes there is late.
-	s.handshake(m.Reply, s.conn.inbox.subject(token()))
-	if err == nil {
-		err = s.conn.begin(len(m.Data))
+	r, full := s.conn.serve(len(m.Data), true)
+	if full != nil {
+		s.refuse(m.Reply, full)
+		return
 	}
+	s.handshake(m.Reply, r)
 	if err != nil {
-		s.fail(m.Reply, err)
+		s.work.Go(func() {
+			defer r.close()
+			s.fail(m.Reply, r, err)
+		})
 		return
 	}
 	wait := s.enter()
 	s.work.Go(func() {
-		defer s.conn.end(len(m.Data))
-		s.run(m.Reply, handle, wait)
+		defer r.close()
+		s.run(m.Reply, r, handle, wait)
 	})
 }
 
 // collect waits for the rest of the parameters beside the callback, and handles the call then.
 func (s *Served) collect(m *nats.Msg) {
-	r, err := s.conn.receive("params", false)
+	r, err := s.conn.serve(len(m.Data), false)
 	if err != nil {
-		s.handshake(m.Reply, s.conn.inbox.subject(token()))
-		s.fail(m.Reply, err)
+		s.refuse(m.Reply, err)
 		return
 	}
 	if err := r.add(m.Data); err != nil {
 		r.finish(err)
 	}
-	s.handshake(m.Reply, s.conn.inbox.subject(r.token))
+	s.handshake(m.Reply, r)
 	s.work.Go(func() {
 		defer r.close()
 		ctx, cancel := context.WithTimeoutCause(s.conn.ctx, s.conn.o.Timeout, ErrTimeout)
 		defer cancel()
+		s.repeat(ctx, m.Reply, r)
 		select {
 		case <-r.done:
 		case <-ctx.Done():
@@ -198,10 +204,10 @@ func (s *Served) collect(m *nats.Msg) {
 			handle, err = s.decode(m.Header, params)
 		}
 		if err != nil {
-			s.fail(m.Reply, err)
+			s.fail(m.Reply, r, err)
 			return
 		}
-		s.run(m.Reply, handle, s.slot)
+		s.run(m.Reply, r, handle, s.slot)
 	})
 }
 
@@ -244,20 +250,20 @@ func (s *Served) slot() error {
 }
 
 // run handles a call that has a slot after wait, or now if wait is nil.
-func (s *Served) run(reply string, handle handler, wait func() error) {
+func (s *Served) run(reply string, r *receiver, handle handler, wait func() error) {
 	if wait != nil {
 		if err := wait(); err != nil {
-			s.fail(reply, err)
+			s.fail(reply, r, err)
 			return
 		}
 	}
-	defer func() { <-s.slots }()
 	result, err := s.guard(handle)
+	<-s.slots
 	if err != nil {
-		s.fail(reply, err)
+		s.fail(reply, r, err)
 		return
 	}
-	s.results(reply, result)
+	s.answer(reply, r, result)
 }
 
 func (s *Served) guard(handle handler) (result []byte, err error) {
@@ -272,20 +278,80 @@ func contain(err *error) {
 	}
 }
 
-func (s *Served) handshake(reply, peer string) {
+// handshake tells the caller where the server listens.
+func (s *Served) handshake(reply string, r *receiver) {
+	s.publish(reply, s.conn.inbox.subject(r.token))
+}
+
+func (s *Served) publish(reply, peer string) {
 	if err := s.conn.nats.PublishRequest(reply, peer, nil); err != nil {
 		s.log.Warn("a call could not be answered", "error", err)
 	}
 }
 
-// fail ends a call without a result, and says why here because the caller cannot be told.
-func (s *Served) fail(reply string, why error) {
-	s.log.Warn("a call has failed", "error", why)
-	s.results(reply, nil)
+// When a handshake is sent again that nothing has come of, and when nothing more is waited for.
+var again = []time.Duration{20 * time.Millisecond, 200 * time.Millisecond, 500 * time.Millisecond}
+
+// repeat waits until the caller has ended its parameters, or is sending them, or ctx is over, and sends the handshake
+// again meanwhile. A caller that has the first handshake does not look at others.
+func (s *Served) repeat(ctx context.Context, reply string, r *receiver) {
+	begin := time.Now()
+	for i, after := range again {
+		timer := time.NewTimer(after - time.Since(begin))
+		select {
+		case <-r.done:
+			timer.Stop()
+			return
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+		if heard, _ := r.heardOf(); heard && !r.whole {
+			return
+		}
+		if i < len(again)-1 {
+			s.publish(reply, s.conn.inbox.subject(r.token)+"."+strings.TrimSuffix(repeated, "."))
+		}
+	}
 }
 
-func (s *Served) results(reply string, data []byte) {
-	if err := s.conn.send(reply+".results", data, func() bool { return false }); err != nil {
+// answer sends the result of a call. A caller may miss what comes before it has noted that it waits for it, and shows by the
+// end of its parameters that it has. So the end of the result, and a result that is more than one message, wait for that. A
+// shorter one is sent at once, because most callers are ready, and again to one that has had the repeated handshake only:
+// decoders read one result and no more.
+func (s *Served) answer(reply string, r *receiver, result []byte) {
+	subject, early := reply+".results", false
+	select {
+	case <-r.done:
+	default:
+		err := r.hold(len(result))
+		if early = err == nil && len(result) > 0 && len(result) <= s.conn.chunk(); early {
+			err = s.conn.nats.Publish(subject, result)
+		}
+		if err == nil { // otherwise waiting would not help, or hold too much
+			s.repeat(s.conn.ctx, reply, r)
+		}
+	}
+	if _, second := r.heardOf(); early && !second {
+		result = nil
+	}
+	if err := s.conn.send(subject, result, func() bool { return false }); err != nil {
+		s.log.Warn("the result of a call could not be sent", "error", err)
+	}
+}
+
+// fail ends a call without a result, and says why here because the caller cannot be told.
+func (s *Served) fail(reply string, r *receiver, why error) {
+	s.log.Warn("a call has failed", "error", why)
+	s.answer(reply, r, nil)
+}
+
+// refuse ends a call that there is no room for, at once.
+func (s *Served) refuse(reply string, why error) {
+	s.log.Warn("a call has failed", "error", why)
+	s.publish(reply, s.conn.inbox.subject(token()))
+	if err := s.conn.nats.Publish(reply+".results", nil); err != nil {
 		s.log.Warn("the result of a call could not be sent", "error", err)
 	}
 }

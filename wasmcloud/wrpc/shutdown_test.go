@@ -291,6 +291,10 @@ func TestHandOver(t *testing.T) {
 				}
 				invoked.Add(1)
 				got, err := wrpc.Invoke(t.Context(), client, publish, nil, wrpc.AppendMessage(nil, m), wrpc.DecodeReply)
+				if errors.Is(err, wrpc.ErrNoServer) { // not done: NATS chose the old one before it heard of the new one, and was slow to send
+					invoked.Add(-1)
+					continue
+				}
 				if err != nil || len(got.Value.Body) != len(m.Body) {
 					t.Errorf("Invoke = %d bytes, %v", len(got.Value.Body), err)
 				}

