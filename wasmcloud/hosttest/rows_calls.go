@@ -62,6 +62,9 @@ func wireOrder(b *bed) {
 		var result []byte
 		for {
 			m := next()
+			if m.Subject == reply && m.Reply != "" && len(m.Data) == 0 { // again, because the end of the parameters was slow
+				continue
+			}
 			if m.Subject != reply+".results" {
 				b.Errorf("%s: a message to %s, want only results", test.function, m.Subject)
 			}
