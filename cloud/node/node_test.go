@@ -295,6 +295,19 @@ func TestRights(t *testing.T) {
 	}
 }
 
+// TestForm: a file of a form is a Buffer, and what only looks like Bytes is not.
+func TestForm(t *testing.T) {
+	b := start(t, Options{})
+	file := parse.NewMap("filename", "a.txt", "contentType", "text/plain", "data", parse.Bytes("hello"))
+	req := &cloud.FunctionRequest{Function: "form", Params: parse.NewMap("file", file, "bytes", parse.Bytes("x"), "deep", parse.NewMap("file", file)), Header: http.Header{}}
+	req.Context = &parse.Map{}
+	req.Bind(b.server, false)
+	result, _, err := b.hooks.Call(t.Context(), req)
+	if want := `"a.txt text/plain hello Bytes Bytes"`; err != nil || string(parse.Marshal(result)) != want {
+		t.Errorf("form = %s, %v, want %s", parse.Marshal(result), err, want)
+	}
+}
+
 // TestForeverEnds: code that nobody waits for is not answered any more.
 func TestForeverEnds(t *testing.T) {
 	b := start(t, Options{Timeout: time.Second})

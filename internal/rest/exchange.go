@@ -202,6 +202,12 @@ func (x *exchange) dispatch(ctx context.Context, rt *route, p params, path strin
 	if err := s.resolveUser(ctx, r); err != nil {
 		return nil, err
 	}
+	if strings.HasPrefix(path, "/functions/") {
+		var err error
+		if r.body, err = x.formOf(r.body); err != nil {
+			return nil, err
+		}
+	}
 	return s.call(ctx, rt, r)
 }
 
@@ -365,7 +371,7 @@ func contextOf(v any) (*parse.Map, error) {
 	return nil, parse.Errorf(parse.InvalidJSON, "Invalid object for context.")
 }
 
-// body reads and decodes the body of the request. An empty body, and a multipart one, count as {}.
+// body reads and decodes the body of the request. An empty body, and a multipart one, count as {}: see formOf.
 func (x *exchange) body() (*parse.Map, error) {
 	if x.r.Body == nil || x.r.Method == http.MethodGet || x.r.ContentLength == 0 {
 		return &parse.Map{}, nil

@@ -43,7 +43,7 @@ exports.create = function create(Parse, registry, requests) {
     if (!entry) {
       throw missing(`The function ${sent.name}`);
     }
-    const request = requests.base(sent, { params: requests.param(sent.params), functionName: sent.name });
+    const request = requests.base(sent, { params: requests.params(sent.params), functionName: sent.name });
     const answer = {};
     let result;
     if (entry.handler.length >= 2) {

@@ -44,6 +44,18 @@ exports.create = function create(Parse, config, log) {
     return Object.fromEntries(Object.entries(v).map(([name, member]) => [name, param(member)]));
   }
 
+  // params are those of a function. A file of a form has its bytes in a Buffer.
+  function params(sent) {
+    const all = param(sent);
+    for (const [name, v] of Object.entries(sent)) {
+      const data = v && v.data;
+      if (data && data.__type === 'Bytes' && typeof v.filename === 'string' && typeof v.contentType === 'string' && Object.keys(v).length === 3) {
+        all[name].data = Buffer.from(data.base64, 'base64');
+      }
+    }
+    return all;
+  }
+
   const object = json => (json ? Parse.Object.fromJSON(json) : undefined);
 
   // sentChanges applies what a client asked for to an object, as changes that are not saved yet.
@@ -116,5 +128,5 @@ exports.create = function create(Parse, config, log) {
     return made;
   }
 
-  return { base, param, object, sentChanges, texts, differences, shown, query };
+  return { base, params, object, sentChanges, texts, differences, shown, query };
 };

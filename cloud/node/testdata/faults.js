@@ -55,3 +55,6 @@ Parse.Cloud.define('garbage', async () => {
   await wait(50);
   return 'said';
 });
+
+Parse.Cloud.define('form', ({ params: { file, bytes, deep } }) =>
+  [file.filename, file.contentType, Buffer.isBuffer(file.data) && file.data.toString(), bytes.__type, deep.file.data.__type].join(' '));
