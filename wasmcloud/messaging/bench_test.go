@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
@@ -13,11 +14,13 @@ import (
 	"github.com/parley-backend/parley/wasmcloud/wrpc"
 )
 
-// What a publish costs: by nats.go alone, and as a call of a component through the provider. Everything runs in one process.
+// What a publish costs: by nats.go alone, which is done when the message is in its buffer; by nats.go when each is answered, as a call is;
+// and as a call of a component through the provider, also in multiples of the two. Everything runs in one process.
 func BenchmarkPublish(b *testing.B) {
 	for _, size := range []int{64, 64 << 10} {
 		s := run(b, &server.Options{})
 		body := make([]byte, size)
+		var buffered, answered time.Duration // of one
 		b.Run(fmt.Sprint("nats.go ", size), func(b *testing.B) {
 			nc := connect(b, s)
 			b.SetBytes(int64(size))
@@ -27,6 +30,22 @@ func BenchmarkPublish(b *testing.B) {
 				}
 			}
 			_ = nc.Flush()
+			buffered = b.Elapsed() / time.Duration(b.N)
+		})
+		b.Run(fmt.Sprint("nats.go answered ", size), func(b *testing.B) {
+			nc, other := connect(b, s), connect(b, s)
+			must(other.Subscribe("answered", func(m *nats.Msg) { _ = m.Respond(nil) }))
+			_ = other.Flush()
+			b.SetBytes(int64(size))
+			b.SetParallelism(64)
+			b.RunParallel(func(p *testing.PB) {
+				for p.Next() {
+					if _, err := nc.Request("answered", body, time.Minute); err != nil {
+						b.Error(err)
+					}
+				}
+			})
+			answered = b.Elapsed() / time.Duration(b.N)
 		})
 		b.Run(fmt.Sprint("provider ", size), func(b *testing.B) {
 			f := start(b, wasmcloud.Settings{Config: config("cluster_uris", s.ClientURL())}, messaging.Options{})
@@ -43,6 +62,12 @@ func BenchmarkPublish(b *testing.B) {
 					}
 				}
 			})
+			one := b.Elapsed() / time.Duration(b.N)
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "publishes/s")
+			if buffered > 0 && answered > 0 { // not with -bench of this one alone
+				b.ReportMetric(float64(one)/float64(buffered), "x-nats.go")
+				b.ReportMetric(float64(one)/float64(answered), "x-nats.go-answered")
+			}
 		})
 	}
 }
