@@ -1,6 +1,7 @@
 package messaging
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -97,11 +98,14 @@ func (s *settings) direct(fields map[string]credential.Secret, value credential.
 	}
 	s.users = nil
 	s.login = login{kind: directLogin, fields: fields, value: value, from: from, shown: shown}
-	parts := []string{string(value.Reveal())}
+	parts := [][]byte{value.Reveal()}
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
-		parts = append(parts, name, string(fields[name].Reveal()))
+		parts = append(parts, []byte(name), fields[name].Reveal())
 	}
 	s.login.digest = digest(parts...)
+	for _, part := range parts {
+		clear(part)
+	}
 	return nil
 }
 
@@ -173,7 +177,7 @@ func (l level) direct(secret bool, linkName string) (fields map[string]credentia
 func trimmed(s credential.Secret) credential.Secret {
 	raw := s.Reveal()
 	defer clear(raw)
-	return credential.NewSecret(strings.TrimSpace(string(raw)))
+	return credential.NewSecret(bytes.TrimSpace(raw))
 }
 
 // prefixed finds the secrets <anything>.client_jwt and <anything>.client_seed: by the command line of the host only one

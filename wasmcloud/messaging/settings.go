@@ -212,7 +212,7 @@ func random32() (b [32]byte) {
 }
 
 // digest is the same for the same parts, in one process.
-func digest(parts ...string) (d [32]byte) {
+func digest[T string | []byte](parts ...T) (d [32]byte) {
 	h := hmac.New(sha256.New, salt[:])
 	for _, part := range parts {
 		_, _ = fmt.Fprintf(h, "%d:", len(part))
