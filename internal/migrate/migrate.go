@@ -15,6 +15,7 @@ package migrate
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -69,6 +70,8 @@ var (
 	ErrNotEmpty = errors.New("the target is not empty")
 	// ErrOtherCopy says that the target holds the unfinished copy of another source.
 	ErrOtherCopy = errors.New("the target holds an unfinished copy of another database")
+	// ErrUnfinished says that the source is itself a copy that was not finished.
+	ErrUnfinished = errors.New("the source is an unfinished copy")
 	// ErrRunning says that another copy into the target is running.
 	ErrRunning = errors.New("another copy into the target is running")
 	// ErrChanged says that classes of the source changed while it was copied. The next copy goes on.
@@ -96,6 +99,9 @@ func Copy(ctx context.Context, from, to storage.Adapter, o Options) (*Result, er
 			return nil, err
 		}
 		defer unlock()
+	}
+	if unfinished, err := Unfinished(ctx, from); err != nil || unfinished != "" {
+		return nil, cmp.Or(err, fmt.Errorf("%w: it is one of %s", ErrUnfinished, unfinished))
 	}
 	c := &copying{from: from, to: to, o: o, result: &Result{}}
 	stored, err := from.Classes(ctx)

@@ -236,6 +236,11 @@ func TestResume(t *testing.T) {
 			if _, err := migrate.Copy(t.Context(), a, b, migrate.Options{Source: "other"}); !errors.Is(err, migrate.ErrOtherCopy) {
 				t.Errorf("%s: a copy of another source = %v, want %v", name, err, migrate.ErrOtherCopy)
 			}
+			if ended == 1 {
+				if _, err := migrate.Copy(t.Context(), b, openSQLite(t), migrate.Options{Source: "b"}); !errors.Is(err, migrate.ErrUnfinished) {
+					t.Errorf("%s: a copy of an unfinished copy = %v, want %v", name, err, migrate.ErrUnfinished)
+				}
+			}
 			// The source is served on.
 			id := fmt.Sprintf("t%06d", ended)
 			where := &query.Constraint{Key: "objectId", Op: query.Eq, Arg: id}

@@ -79,6 +79,9 @@ func (s *Schemas) Refresh(ctx context.Context) error {
 	return s.reload(ctx)
 }
 
+// betweenTold is the least time between two readings of the schema that the database told to do.
+const betweenTold = 20 * time.Millisecond
+
 // Follow reads the schema again when the database tells that another process changed it, if it can ([storage.Watcher]), and every so
 // often until ctx ends: that is how long a change may go unseen here where nothing is told. A reading that fails is told and tried again.
 func (s *Schemas) Follow(ctx context.Context, every time.Duration, failed func(error)) {
@@ -98,14 +101,22 @@ func (s *Schemas) Follow(ctx context.Context, every time.Duration, failed func(e
 		})
 	}
 	for {
+		heard := false
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		case <-told:
+			heard = true
 		}
 		if err := s.Refresh(ctx); err != nil && ctx.Err() == nil {
 			failed(err)
+		}
+		if heard { // whoever may connect to the database may tell, as often as it likes
+			select {
+			case <-ctx.Done():
+			case <-time.After(betweenTold):
+			}
 		}
 	}
 }

@@ -70,3 +70,34 @@ func BenchmarkStore(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkCreateMany measures 1000 objects stored by one call, which is COPY, by batches of 99, which are statements sent together, and one by one.
+func BenchmarkCreateMany(b *testing.B) {
+	for _, size := range []int{1000, copyFrom - 1, 1} {
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			db, err := Open(b.Context(), Config{URI: pgtest.Shared(b).Schema(b)})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer db.Close()
+			class := thing()
+			if err := db.SaveClass(b.Context(), class); err != nil {
+				b.Fatal(err)
+			}
+			n := 0
+			for b.Loop() {
+				for done := 0; done < 1000; done += size {
+					var objects []*parse.Object
+					for range min(size, 1000-done) {
+						n++
+						objects = append(objects, object("Thing", fmt.Sprintf("x%09d", n), "n", float64(n), "s", "some text"))
+					}
+					if err := db.Create(b.Context(), class, objects...); err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+			b.ReportMetric(float64(b.N)*1000/b.Elapsed().Seconds(), "objects/s")
+		})
+	}
+}

@@ -133,6 +133,9 @@ func (r *replicas) order(preference string) []*node {
 	}
 	switch preference {
 	case "PRIMARY_PREFERRED":
+		if !r.primary.usable.Load() { // to find that out may take as long as making a connection
+			return append(usable, r.primary)
+		}
 		return append([]*node{r.primary}, usable...)
 	case "SECONDARY", "SECONDARY_PREFERRED":
 		return append(usable, r.primary)

@@ -148,6 +148,26 @@ func TestReplicaIsReadFrom(t *testing.T) {
 	}
 }
 
+// TestPrimaryPreferred: a primary that did not answer when it was measured is asked last.
+func TestPrimaryPreferred(t *testing.T) {
+	r := &replicas{primary: &node{name: "primary"}, list: []*node{{name: "one"}}}
+	r.list[0].usable.Store(true)
+	for _, usable := range []bool{true, false} {
+		r.primary.usable.Store(usable)
+		want := []string{"primary", "one"}
+		if !usable {
+			want = []string{"one", "primary"}
+		}
+		var got []string
+		for _, n := range r.order("PRIMARY_PREFERRED") {
+			got = append(got, n.name)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("the order with a primary that is usable: %v = %v, want %v", usable, got, want)
+		}
+	}
+}
+
 // TestNearest: the server that answers fastest is read from, and of those that are as near each in its turn.
 func TestNearest(t *testing.T) {
 	server := func(name string, trip time.Duration, usable bool) *node {
