@@ -133,3 +133,37 @@ func TestBeforeLoginByAuthData(t *testing.T) {
 		t.Errorf("login of a banned user = %d %s, %d sessions, want 101 and %d", w.Code, w.Body, sessions(), before)
 	}
 }
+
+// A validator is asked however a function is called: alone, in a batch, by other code, and by a batch that asks for a save.
+func TestNoWayAroundValidators(t *testing.T) {
+	var code cloud.Code
+	ran := 0
+	master := cloud.Validator{RequireMaster: true}
+	code.Define("guarded", func(context.Context, *cloud.FunctionRequest) (any, error) { ran++; return 1, nil }, master)
+	code.BeforeSave("Guarded", func(context.Context, *cloud.SaveRequest) error { ran++; return nil }, master)
+	code.Define("nested", func(ctx context.Context, req *cloud.FunctionRequest) (any, error) {
+		return req.AsCaller().Call(ctx, "guarded", nil)
+	})
+	code.Define("saves", func(ctx context.Context, req *cloud.FunctionRequest) (any, error) {
+		return nil, req.AsCaller().Save(ctx, parse.NewObject("Guarded", "a", 1))
+	})
+	s, err := cloudServer(t, &code)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const refused = `"code":142,"error":"Validation failed. Master key is required to complete this request."`
+	for _, c := range [][2]string{
+		{"/functions/guarded", `{}`}, {"/functions/guarded", `{"master":true,"_method":"POST"}`}, {"/functions/nested", `{}`}, {"/functions/saves", `{}`}, {"/classes/Guarded", `{"a":1}`},
+		{"/batch", `{"requests":[{"method":"POST","path":"/parse/functions/guarded","body":{}}]}`},
+		{"/batch", `{"requests":[{"method":"POST","path":"/parse/functions/nested","body":{"_MasterKey":"mk"}}]}`},
+		{"/batch", `{"requests":[{"method":"POST","path":"/parse/classes/Guarded","body":{"a":1}}]}`},
+		{"/batch", `{"transaction":true,"requests":[{"method":"POST","path":"/parse/classes/Guarded","body":{"a":1}}]}`},
+	} {
+		if w := post(s, c[0], c[1]); !strings.Contains(w.Body.String(), refused) {
+			t.Errorf("POST %s %s = %s, want %s", c[0], c[1], w.Body, refused)
+		}
+	}
+	if ran != 0 {
+		t.Errorf("the code ran %d times", ran)
+	}
+}
