@@ -44,6 +44,8 @@ type Secrets struct {
 	login       *credential.Credential // nil without one
 	log         *slog.Logger
 	installKey  credential.Secret
+	transitKey  string // how the transit key is configured
+	remember    func(*credential.Config)
 
 	buckets sync.Mutex     // of the one below
 	kv      *natsconn.Conn // that references to nats-kv share; nil until one is read
@@ -64,10 +66,29 @@ type kept struct {
 // OpenSecrets connects, starts all credentials, and makes the backend, which Start has answer. That no NATS server answers is no error:
 // the connection goes on trying; nor is it that the source of a key is down. Close closes what is returned.
 func (o *SecretsOptions) OpenSecrets(ctx context.Context, log *slog.Logger, observe func(secrets.Observation)) (*Secrets, error) {
-	s := &Secrets{Credentials: &credential.Set{}, log: log, sources: map[string]kept{}}
+	return o.openSecrets(ctx, log, observe, (*Secrets).folder)
+}
+
+// CheckSecrets does what OpenSecrets does, without leaving anything in the data folder, and reads every credential once. What is wrong
+// with each is joined. Of what the data folder remembers nothing is used: a check wants to know whether the sources answer.
+func (o *SecretsOptions) CheckSecrets(ctx context.Context) error {
+	s, err := o.openSecrets(ctx, slog.New(slog.DiscardHandler), nil, (*Secrets).look)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	return s.check(ctx)
+}
+
+func (o *SecretsOptions) openSecrets(ctx context.Context, log *slog.Logger, observe func(secrets.Observation), folder func(*Secrets, context.Context, *SecretsOptions) error) (*Secrets, error) {
+	s := &Secrets{Credentials: &credential.Set{}, log: log, sources: map[string]kept{}, transitKey: o.TransitKey, remember: func(*credential.Config) {}}
 	_, _ = rand.Read(s.key[:]) // never fails
 	s.fixed = s.marks(o)
-	if err := s.open(ctx, o, observe); err != nil {
+	err := folder(s, ctx, o)
+	if err == nil {
+		err = s.open(ctx, o, observe)
+	}
+	if err != nil {
 		s.Close()
 		return nil, err
 	}
@@ -75,9 +96,6 @@ func (o *SecretsOptions) OpenSecrets(ctx context.Context, log *slog.Logger, obse
 }
 
 func (s *Secrets) open(ctx context.Context, o *SecretsOptions, observe func(secrets.Observation)) error {
-	if err := s.folder(ctx, o); err != nil {
-		return err
-	}
 	cfg, err := s.connection(ctx, o)
 	if err != nil {
 		return err
@@ -110,26 +128,97 @@ func (s *Secrets) open(ctx context.Context, o *SecretsOptions, observe func(secr
 
 // folder opens the data folder, with the install key, and a transit key where none is configured.
 func (s *Secrets) folder(ctx context.Context, o *SecretsOptions) error {
-	var key credential.Secret
-	if o.InstallKey != "" {
-		cfg := credential.Config{Name: "installKey", MinLength: 32}
-		if err := source.All().Configure(&cfg, o.InstallKey); err != nil {
-			return Problem{"installKey", err.Error()}
-		}
-		var err error
-		if key, err = readOnce(ctx, cfg); err != nil {
-			return Problem{"installKey", err.Error()}
-		}
+	key, err := o.readInstallKey(ctx)
+	if err != nil {
+		return err
 	}
 	folder, err := disk.OpenWith(ctx, keysDir(o.DataDir), key)
 	if err != nil {
 		return Problem{"dataDir", err.Error()}
 	}
 	s.installKey = folder.InstallKey
+	if wrapKey := o.wrapKey(); wrapKey != nil {
+		s.remember = func(cfg *credential.Config) { cfg.LastGood, cfg.WrapKey = folder.LastGood, wrapKey }
+	}
 	if o.TransitKey != "" {
 		return nil
 	}
-	return makeTransit(o.transitFile())
+	if err := makeTransit(o.transitFile()); err != nil {
+		return err
+	}
+	s.transitKey, err = o.transitReference()
+	return err
+}
+
+// look is folder without a trace: what would be made is made in memory.
+func (s *Secrets) look(ctx context.Context, o *SecretsOptions) error {
+	key, err := o.readInstallKey(ctx)
+	if err != nil {
+		return err
+	}
+	folder, err := disk.LookWith(keysDir(o.DataDir), key)
+	switch {
+	case err != nil:
+		return Problem{"dataDir", err.Error()}
+	case folder != nil:
+		s.installKey = folder.InstallKey
+	case key.Len() > 0:
+		s.installKey = key
+	default:
+		s.installKey = credential.NewSecret(rand.Text() + rand.Text())
+	}
+	if wrapKey := o.wrapKey(); wrapKey != nil {
+		if _, err := wrapKey(ctx); err != nil {
+			return Problem{"lastKnownGoodKey", err.Error()}
+		}
+	}
+	if o.TransitKey != "" {
+		return nil
+	}
+	if _, err := os.Stat(o.transitFile()); errors.Is(err, fs.ErrNotExist) {
+		seed, err := secrets.NewTransit()
+		s.transitKey = string(seed.Reveal())
+		return err
+	}
+	s.transitKey, err = o.transitReference()
+	return err
+}
+
+func (o *SecretsOptions) readInstallKey(ctx context.Context) (credential.Secret, error) {
+	if o.InstallKey == "" {
+		return credential.Secret{}, nil
+	}
+	cfg := credential.Config{Name: "installKey", MinLength: 32}
+	if err := source.All().Configure(&cfg, o.InstallKey); err != nil {
+		return credential.Secret{}, Problem{"installKey", err.Error()}
+	}
+	key, err := readOnce(ctx, cfg)
+	if err != nil {
+		return credential.Secret{}, Problem{"installKey", err.Error()}
+	}
+	return key, nil
+}
+
+// wrapKey returns what reads the key that last good readings are encrypted with, nil without one.
+func (o *SecretsOptions) wrapKey() func(context.Context) (credential.Secret, error) {
+	if o.LastKnownGoodKey == "" {
+		return nil
+	}
+	return func(ctx context.Context) (credential.Secret, error) {
+		cfg := credential.Config{Name: "lastKnownGoodKey", MinLength: 32}
+		if err := source.All().Configure(&cfg, o.LastKnownGoodKey); err != nil {
+			return credential.Secret{}, err
+		}
+		return readOnce(ctx, cfg)
+	}
+}
+
+func (o *SecretsOptions) transitReference() (string, error) {
+	path, err := filepath.Abs(o.transitFile())
+	if err != nil {
+		return "", Problem{"dataDir", words(err)}
+	}
+	return "file://" + filepath.ToSlash(path) + "?format=lines", nil
 }
 
 func (o *SecretsOptions) transitFile() string { return filepath.Join(keysDir(o.DataDir), "transit") }
@@ -168,6 +257,7 @@ func (s *Secrets) connection(ctx context.Context, o *SecretsOptions) (natsconn.C
 		return cfg, nil
 	}
 	login := credential.Config{Name: "nats.credentials", Kind: credential.API, Present: true, Startup: credential.Degraded, Check: natsconn.Check, Observer: credential.Log(s.log), InstallKey: s.installKey}
+	s.remember(&login)
 	if err := source.All().Configure(&login, o.NATS.Credentials); err != nil {
 		return cfg, Problem{"nats.credentials", err.Error()}
 	}
@@ -207,6 +297,7 @@ func (s *Secrets) configs(o *SecretsOptions) ([]credential.Config, error) {
 	next := map[string]kept{}
 	add := func(cfg credential.Config, text string) {
 		cfg.Present, cfg.InstallKey, cfg.Observer = true, s.installKey, credential.Log(s.log)
+		s.remember(&cfg)
 		if err := registry.Configure(&cfg, text); err != nil {
 			problems = append(problems, Problem{cfg.Name, err.Error()})
 			return
@@ -220,11 +311,7 @@ func (s *Secrets) configs(o *SecretsOptions) ([]credential.Config, error) {
 	}
 	transit := o.TransitKey
 	if transit == "" {
-		path, err := filepath.Abs(o.transitFile())
-		if err != nil {
-			return nil, err
-		}
-		transit = "file://" + filepath.ToSlash(path) + "?format=lines"
+		transit = s.transitKey
 	}
 	add(credential.Config{Name: transitName, Role: "transit", Kind: credential.API, Overlap: transitOverlap, Check: secrets.CheckTransit}, transit)
 	for _, name := range slices.Sorted(maps.Keys(o.Keys)) {
@@ -253,7 +340,7 @@ func (s *Secrets) mark(text string) [sha256.Size]byte {
 // marks are those of the options that a reload cannot change.
 func (s *Secrets) marks(o *SecretsOptions) map[string][sha256.Size]byte {
 	return map[string][sha256.Size]byte{
-		"nats": s.mark(fmt.Sprintf("%v", o.NATS)), "topic": s.mark(o.Topic), "name": s.mark(o.Name), "dataDir": s.mark(o.DataDir), "installKey": s.mark(o.InstallKey),
+		"nats": s.mark(fmt.Sprintf("%v", o.NATS)), "topic": s.mark(o.Topic), "name": s.mark(o.Name), "dataDir": s.mark(o.DataDir), "installKey": s.mark(o.InstallKey), "lastKnownGoodKey": s.mark(o.LastKnownGoodKey),
 		"inFlight": s.mark(fmt.Sprint(o.InFlight)), "maxRequest": s.mark(fmt.Sprint(o.MaxRequest)), "metricsAddress": s.mark(o.MetricsAddress),
 		"logLevel": s.mark(o.LogLevel), "jsonLogs": s.mark(fmt.Sprint(o.JSONLogs)),
 	}
@@ -291,8 +378,8 @@ func (s *Secrets) Reload(ctx context.Context, o *SecretsOptions) (restart []stri
 	return restart, nil
 }
 
-// Check reads every credential once and returns what is wrong with each, joined.
-func (s *Secrets) Check(ctx context.Context) error {
+// check reads every credential once and returns what is wrong with each, joined.
+func (s *Secrets) check(ctx context.Context) error {
 	var mu sync.Mutex
 	var problems []error
 	var group sync.WaitGroup

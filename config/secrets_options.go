@@ -15,6 +15,7 @@ import (
 
 	"github.com/tailscale/hujson"
 
+	"github.com/parley-backend/parley/credential"
 	"github.com/parley-backend/parley/wasmcloud/secrets"
 )
 
@@ -29,22 +30,23 @@ type SecretsOptions struct {
 		KeyFile     string   `json:"keyFile"`
 		TLSFirst    bool     `json:"tlsFirst"`
 	} `json:"nats"`
-	Topic          string               `json:"topic"`
-	Name           string               `json:"name"`
-	DataDir        string               `json:"dataDir"`
-	InstallKey     string               `json:"installKey"`
-	TransitKey     string               `json:"transitKey"`
-	Issuers        []string             `json:"issuers"`
-	HostIssuers    []string             `json:"hostIssuers"`
-	Hosts          []string             `json:"hosts"`
-	Keys           map[string]SecretKey `json:"keys"`
-	Rules          []SecretRule         `json:"rules"`
-	Revoked        RevokedSecrets       `json:"revoked"`
-	InFlight       int                  `json:"inFlight"`
-	MaxRequest     int                  `json:"maxRequest"`
-	MetricsAddress string               `json:"metricsAddress"`
-	LogLevel       string               `json:"logLevel"`
-	JSONLogs       bool                 `json:"jsonLogs"`
+	Topic            string               `json:"topic"`
+	Name             string               `json:"name"`
+	DataDir          string               `json:"dataDir"`
+	InstallKey       string               `json:"installKey"`
+	TransitKey       string               `json:"transitKey"`
+	LastKnownGoodKey string               `json:"lastKnownGoodKey"`
+	Issuers          []string             `json:"issuers"`
+	HostIssuers      []string             `json:"hostIssuers"`
+	Hosts            []string             `json:"hosts"`
+	Keys             map[string]SecretKey `json:"keys"`
+	Rules            []SecretRule         `json:"rules"`
+	Revoked          RevokedSecrets       `json:"revoked"`
+	InFlight         int                  `json:"inFlight"`
+	MaxRequest       int                  `json:"maxRequest"`
+	MetricsAddress   string               `json:"metricsAddress"`
+	LogLevel         string               `json:"logLevel"`
+	JSONLogs         bool                 `json:"jsonLogs"`
 }
 
 // SecretRule is a [secrets.Rule].
@@ -156,6 +158,9 @@ func (o *SecretsOptions) check() error {
 	}
 	if (o.NATS.CertFile == "") != (o.NATS.KeyFile == "") {
 		problem("nats.certFile", "needs its key, and the key needs it")
+	}
+	if ref, err := credential.ParseReference(o.LastKnownGoodKey); credential.IsReference(o.LastKnownGoodKey) && err == nil && !slices.Contains(wrapSchemes, ref.Scheme) {
+		problem("lastKnownGoodKey", wrapElsewhere)
 	}
 	if o.InFlight < 0 || o.MaxRequest < 0 {
 		problem("inFlight", "neither inFlight nor maxRequest may be negative")

@@ -10,6 +10,8 @@ import (
 // wrapSchemes are the sources that lastKnownGoodKey may be read from: those that answer while the stores of secrets are down.
 var wrapSchemes = []string{"env", "file", "cred", "k8s-mount", "exec"}
 
+const wrapElsewhere = "is needed while the stores of secrets are down: keep it in a file, a variable, a credential of systemd, or have a program print it"
+
 // wrapKey returns what reads the option lastKnownGoodKey, nil when it is not set. It is read anew each time, so that it may change; what
 // was encrypted with the one before is not used any more.
 func (b *builder) wrapKey(registry credential.Registry) func(context.Context) (credential.Secret, error) {
@@ -25,7 +27,7 @@ func (b *builder) wrapKey(registry credential.Registry) func(context.Context) (c
 		cfg := credential.Config{Name: name, Present: true}
 		ref, err := credential.ParseReference(text)
 		if _, known := registry[ref.Scheme]; err == nil && known && !slices.Contains(wrapSchemes, ref.Scheme) {
-			b.problem(name, "is needed while the stores of secrets are down: keep it in a file, a variable, a credential of systemd, or have a program print it")
+			b.problem(name, wrapElsewhere)
 			return nil
 		}
 		if err := registry.Configure(&cfg, text); err != nil {

@@ -23,7 +23,7 @@ import (
 type secretsCommand struct {
 	Config      string            `help:"Configuration file: JSON, comments are allowed; see docs/wasmcloud.md. SIGHUP has it read again." placeholder:"FILE"`
 	File        string            `arg:"" optional:"" help:"The same as --config."`
-	Check       bool              `help:"Connect, read every credential once, name all problems, and do not serve."`
+	Check       bool              `help:"Connect, read every credential once, name all problems, and do not serve. Leaves nothing behind."`
 	Servers     []string          `name:"server" help:"Address of the NATS of the hosts' control connections, as nats://host:4222. May be given often." placeholder:"URL"`
 	Credentials string            `help:"Login there, by reference, as file:///run/secrets/backend.creds." placeholder:"REFERENCE"`
 	Topic       string            `help:"What the hosts are started with as --secrets-topic; wasmcloud.secrets by default." placeholder:"SUBJECT"`
@@ -96,12 +96,7 @@ const checkWait = 15 * time.Second
 func (c *secretsCommand) check(env environment, o *config.SecretsOptions) error {
 	ctx, cancel := context.WithTimeout(env.ctx, checkWait)
 	defer cancel()
-	s, err := o.OpenSecrets(ctx, slog.New(slog.DiscardHandler), nil)
-	if err != nil {
-		return problems(env.errs, err)
-	}
-	defer s.Close()
-	if err := s.Check(ctx); err != nil {
+	if err := o.CheckSecrets(ctx); err != nil {
 		return problems(env.errs, err)
 	}
 	fmt.Fprintln(env.out, "the configuration is valid")
