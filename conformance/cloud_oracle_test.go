@@ -46,13 +46,29 @@ func TestCloudOracle(t *testing.T) {
 	}
 }
 
+// cloudCorpus reads what was recorded with main.js.
 func cloudCorpus(t *testing.T) *File {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("testdata", "cloud", "cloud.txt"))
+	return cloudFile(t, filepath.Join("testdata", "cloud", "cloud.txt"))
+}
+
+// cloudPaths names all files of testdata/cloud.
+func cloudPaths(t *testing.T) []string {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join("testdata", "cloud", "*.txt"))
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no corpus of cloud code: %v", err)
+	}
+	return paths
+}
+
+func cloudFile(t *testing.T, path string) *File {
+	t.Helper()
+	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := Parse("cloud.txt", text)
+	f, err := Parse(filepath.Base(path), text)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/parley-backend/parley"
@@ -37,7 +39,8 @@ func TestCloud(t *testing.T) {
 	}
 }
 
-// TestCloudJavaScript replays testdata/cloud with the very code that it was recorded with.
+// TestCloudJavaScript replays all of testdata/cloud with the very code that it was recorded with: functions, triggers, jobs, and the hooks,
+// which call a web server of the test.
 func TestCloudJavaScript(t *testing.T) {
 	if _, err := exec.LookPath("node"); err != nil {
 		t.Skip("Node.js is not installed: cloud code in JavaScript needs it")
@@ -49,25 +52,31 @@ func TestCloudJavaScript(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(modules, "parse")); err != nil {
 		t.Skip("the SDK is not installed: run `make deps`")
 	}
-	for _, database := range []struct{ name, uri string }{
-		{"memory", "memory:"},
-		{"sqlite", "sqlite::memory:"},
-	} {
-		t.Run(database.name, func(t *testing.T) {
-			t.Parallel()
-			f := cloudCorpus(t)
-			url := newServerWith(t, f.Options, database.uri, slog.New(slog.NewTextHandler(watched{t, "the log"}, nil)), func(c *parley.Config) {
-				c.JavaScript = &node.Options{Main: "testdata/cloud/main.js", Env: append(os.Environ(), "NODE_PATH="+modules)}
+	for _, path := range cloudPaths(t) {
+		for _, database := range []struct{ name, uri string }{
+			{"memory", "memory:"},
+			{"sqlite", "sqlite::memory:"},
+		} {
+			t.Run(strings.TrimSuffix(filepath.Base(path), ".txt")+"/"+database.name, func(t *testing.T) {
+				t.Parallel()
+				f := cloudFile(t, path)
+				url := newServerWith(t, f.Options, database.uri, slog.New(slog.NewTextHandler(watched{t, "the log"}, nil)), func(c *parley.Config) {
+					if code := CloudCode(path); code != "" {
+						c.JavaScript = &node.Options{Main: code, Env: append(os.Environ(), "NODE_PATH="+modules)}
+					}
+				})
+				sink := httptest.NewServer(Sink())
+				t.Cleanup(sink.Close)
+				r := &Runner{BaseURL: url, Client: client(t), Vars: map[string]string{"sink": sink.URL}}
+				failures, err := r.Run(context.Background(), f)
+				for _, failure := range failures {
+					t.Error(failure)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
 			})
-			r := &Runner{BaseURL: url, Client: client(t)}
-			failures, err := r.Run(context.Background(), f)
-			for _, failure := range failures {
-				t.Error(failure)
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-		})
+		}
 	}
 }
 

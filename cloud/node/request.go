@@ -113,7 +113,11 @@ func (r *Runtime) save(kind cloud.Kind, req *cloud.SaveRequest) *exchange {
 // find is a beforeFind.
 func (r *Runtime) find(req *cloud.FindRequest) *exchange {
 	m := r.base("trigger", &req.Request)
-	m.Set("query", queryOf(req.Query))
+	asked := queryOf(req.Query)
+	if req.Get {
+		asked.Delete("limit") // nobody asked for it
+	}
+	m.Set("query", asked)
 	m.Set("get", req.Get)
 	m.Set("count", req.Count)
 	return &exchange{message: m, request: &req.Request, take: func(reply *parse.Map) error {

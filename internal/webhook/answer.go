@@ -91,9 +91,11 @@ func apply(kind cloud.Kind, req any, got answered) error {
 		if !ok || m.Len() == 0 {
 			return nil
 		}
-		if kind == cloud.BeforeSave {
-			replace(req, m)
+		if kind == cloud.AfterSave {
+			req.Answer = m
+			return nil
 		}
+		replace(req, m)
 		for name, v := range m.All() {
 			if !kept(name) {
 				set(req.Object, name, v)

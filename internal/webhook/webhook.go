@@ -57,7 +57,6 @@ type Config struct {
 	Every time.Duration
 	// Transport carries the calls; nil for one of its own. For tests.
 	Transport http.RoundTripper
-	Now       func() time.Time
 }
 
 // Subject is where on the bus nodes tell that hooks have changed.
@@ -97,9 +96,6 @@ func New(cfg Config) (*Service, error) {
 	}
 	if cfg.MaxConcurrent == 0 {
 		cfg.MaxConcurrent = 128
-	}
-	if cfg.Now == nil {
-		cfg.Now = time.Now
 	}
 	if cfg.Key == nil {
 		cfg.Key = func() *credential.Presenter[credential.Secret] { return nil }
@@ -232,7 +228,7 @@ func (h Hook) JSON() *parse.Map {
 	return parse.NewMap("className", h.Class, "triggerName", string(h.Trigger), "url", h.URL)
 }
 
-// Functions returns the hooks of functions, Triggers those of triggers: in the order in which they were declared.
+// Functions returns the hooks of functions, Triggers those of triggers: in the order of their names.
 func (s *Service) Functions(ctx context.Context) ([]Hook, error) {
 	return s.all(ctx, s.cfg.Store, func(h Hook) bool { return h.Function != "" })
 }
@@ -276,8 +272,7 @@ func (s *Service) Create(ctx context.Context, hook Hook) error {
 		case found != nil:
 			return parse.Errorf(parse.HookError, "class %s already has trigger %s", hook.Class, hook.Trigger)
 		}
-		now := parse.DateOf(s.cfg.Now())
-		row := parse.NewObject(class.Name, "objectId", parse.NewID(parse.IDSize), "createdAt", now, "updatedAt", now)
+		row := parse.NewObject(class.Name, "objectId", parse.NewID(parse.IDSize)) // without dates, as Parse Server stores it
 		for name, v := range hook.JSON().All() {
 			row.Set(name, v)
 		}
@@ -301,7 +296,7 @@ func (s *Service) Update(ctx context.Context, hook Hook) error {
 			err = s.check(hook)
 		}
 		if err == nil {
-			_, err = tx.Update(ctx, class, hook.where(), parse.NewMap("url", hook.URL, "updatedAt", parse.DateOf(s.cfg.Now())), -1)
+			_, err = tx.Update(ctx, class, hook.where(), parse.NewMap("url", hook.URL), -1)
 		}
 		return err
 	})

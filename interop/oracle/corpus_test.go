@@ -1,8 +1,10 @@
 package oracle
 
 import (
+	"encoding/json"
 	"flag"
 	"fmt"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -42,6 +44,10 @@ var topics = []topic{
 	{"Installations", "installations"},
 	{"Limits", "complexity ratelimit"},
 	{"Texts of errors", "detailed"},
+	{"Cloud functions", "functions"},
+	{"Triggers", "cloud triggers"},
+	{"Jobs", "jobs"},
+	{"Webhooks", "hooks"},
 }
 
 // counts are the numbers of a row.
@@ -89,18 +95,52 @@ func TestCorpus(t *testing.T) {
 	}
 }
 
+// A corpusFile is a file with its path, and with the options that the servers are started with.
+type corpusFile struct {
+	*conformance.File
+	path string
+}
+
 // corpus reads the files that -only names.
-func corpus(t *testing.T) []*conformance.File {
+func corpus(t *testing.T) []corpusFile {
 	t.Helper()
-	names, err := filepath.Glob(filepath.Join("../../conformance/testdata", *only+".txt"))
-	if err != nil || len(names) == 0 {
-		t.Fatalf("no corpus file %q: %v", *only, err)
+	var all []corpusFile
+	for _, folder := range []string{"../../conformance/testdata", "../../conformance/testdata/cloud"} {
+		paths, err := filepath.Glob(filepath.Join(folder, *only+".txt"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range paths {
+			f := corpusFile{read(t, path), path}
+			if code := conformance.CloudCode(path); code != "" {
+				f.Options = withCode(t, f.Options, code)
+			}
+			all = append(all, f)
+		}
 	}
-	var files []*conformance.File
-	for _, name := range names {
-		files = append(files, read(t, name))
+	if len(all) == 0 {
+		t.Fatalf("no corpus file %q", *only)
 	}
-	return files
+	return all
+}
+
+// withCode adds to the options of a file the cloud code that both servers run.
+func withCode(t *testing.T, text, code string) string {
+	t.Helper()
+	path, err := filepath.Abs(code)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]any{}
+	if err := json.Unmarshal([]byte(text), &all); err != nil {
+		t.Fatal(err)
+	}
+	all["cloud"] = path
+	with, err := json.Marshal(all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(with)
 }
 
 func read(t *testing.T, path string) *conformance.File {
@@ -117,15 +157,19 @@ func read(t *testing.T, path string) *conformance.File {
 }
 
 // compare plays a file against three fresh servers; with -record it writes down what Parse Server answers, and asks nobody else.
-func compare(t *testing.T, f *conformance.File) counts {
+func compare(t *testing.T, f corpusFile) counts {
 	t.Helper()
+	sink := httptest.NewServer(conformance.Sink())
+	t.Cleanup(sink.Close)
+	vars := map[string]string{"sink": sink.URL}
 	if *record {
 		s := startParseServer(t, f.Options, newDatabase(t, true))
-		r := &conformance.Runner{BaseURL: s.url, Client: newClient(t), Record: func(e *conformance.Exchange, a *conformance.Answer) { e.Want = a }}
-		if _, err := r.Run(t.Context(), f); err != nil {
+		r := &conformance.Runner{BaseURL: s.url, Client: newClient(t), Vars: vars, Record: func(e *conformance.Exchange, a *conformance.Answer) { e.Want = a }}
+		if _, err := r.Run(t.Context(), f.File); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join("../../conformance/testdata", f.Name), f.Format(), 0o644); err != nil {
+		f.Options = read(t, f.path).Options
+		if err := os.WriteFile(f.path, f.Format(), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return counts{}
@@ -141,8 +185,8 @@ func compare(t *testing.T, f *conformance.File) counts {
 		{"Parley on PostgreSQL", func() *server { return startParley(t, f.Options, newDatabase(t, false)) }, (*conformance.Exchange).ExpectedOnPostgres},
 	} {
 		s := side.start()
-		r := &conformance.Runner{BaseURL: s.url, Client: newClient(t), Expect: side.expect}
-		failures, err := r.Run(t.Context(), f)
+		r := &conformance.Runner{BaseURL: s.url, Client: newClient(t), Vars: vars, Expect: side.expect}
+		failures, err := r.Run(t.Context(), f.File)
 		if err != nil {
 			t.Errorf("%s: %v", side.name, err)
 		}

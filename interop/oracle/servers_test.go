@@ -176,7 +176,11 @@ func startParley(t *testing.T, text, databaseURI string) *server {
 		t.Fatal(err)
 	}
 	s.cmd = exec.Command(binary, "serve", "--config="+path)
-	s.cmd.Env = clean(os.Environ())
+	modules, err := filepath.Abs("node_modules") // the SDK for cloud code: the one that Parse Server has
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.cmd.Env = append(clean(os.Environ()), "NODE_PATH="+modules)
 	s.run(t)
 	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 		if response, err := http.Get(s.url + "/health"); err == nil {

@@ -24,9 +24,9 @@ exports.create = function create(Parse, registry, requests) {
     return error;
   }
 
-  // handled runs an entry of the registry. It returns undefined when the validator leaves it out.
+  // handled runs an entry of the registry. It returns undefined when the validator leaves it out, which only triggers are.
   async function handled(entry, request, sent, text, ...more) {
-    if (await validate(Parse, failure, entry.validator, request, sent.roles || [])) {
+    if (await validate(Parse, failure, entry.validator, request, sent.roles || []) && request.functionName === undefined) {
       return undefined;
     }
     try {
@@ -112,6 +112,19 @@ exports.create = function create(Parse, registry, requests) {
     return request;
   };
 
+  // others is what a client reads when afterSave answers with another object than the one that was saved: what it does not know of it.
+  const others = (other, saved, existed) => {
+    const known = saved.toJSON();
+    if (other.id !== saved.id) {
+      delete known.createdAt; // not known, though it may be the same instant
+      delete known.updatedAt;
+    }
+    if (!existed) {
+      delete known.objectId;
+    }
+    return Object.fromEntries(Object.entries(other.toJSON()).filter(([name, v]) => JSON.stringify(v) !== JSON.stringify(known[name])));
+  };
+
   const triggers = {
     async beforeSave(entry, sent) {
       const isNew = !sent.original;
@@ -139,6 +152,9 @@ exports.create = function create(Parse, registry, requests) {
       if (result && typeof result === 'object' && !result._toFullJSON) {
         return { answer: result, ...context };
       }
+      if (result instanceof Parse.Object && result !== object) {
+        return { answer: others(result, object, Boolean(sent.original)), ...context };
+      }
       const target = result || object;
       const changes = {};
       if (target instanceof Parse.Object) {
@@ -156,7 +172,10 @@ exports.create = function create(Parse, registry, requests) {
       const request = requests.base(sent, { triggerName: 'beforeFind', query, count: Boolean(sent.count), isGet: Boolean(sent.get) });
       const result = await handled(entry, request, sent, UNKNOWN);
       const answer = contextOf(request, sent);
-      const json = (result instanceof Parse.Query ? result : query).toJSON();
+      const json = query.toJSON();
+      if (result instanceof Parse.Query && result !== query) {
+        Object.assign(json, result.toJSON()); // what the client asked for stays where the other query says nothing
+      }
       for (const name of ['readPreference', 'includeReadPreference', 'subqueryReadPreference']) {
         if (request[name]) {
           json[name] = request[name];

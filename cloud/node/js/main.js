@@ -81,7 +81,7 @@ function finish(call, reply) {
 
 function refusal(call, error) {
   const code = Number(error.code);
-  let message = error.message;
+  let message = error.message === undefined ? 'Script failed.' : error.message;
   if (typeof message !== 'string') {
     try {
       message = JSON.parse(JSON.stringify(Parse._encode(message)));
