@@ -385,9 +385,9 @@ func (s *Service) all(ctx context.Context, store storage.Store, wanted func(Hook
 	return hooks, nil
 }
 
-// inOrder is that in which hooks were declared. Parse Server does not store when, so that its hooks are ordered by name: all servers
-// need the same order, because of two declarations of one thing the first counts.
-var inOrder = []query.Order{{Key: "createdAt"}, {Key: "functionName"}, {Key: "className"}, {Key: "triggerName"}, {Key: "objectId"}}
+// inOrder is that of the names: when a hook was declared is not stored, as Parse Server does not store it. All servers need the same
+// order, because of two declarations of one thing the first counts.
+var inOrder = []query.Order{{Key: "functionName"}, {Key: "className"}, {Key: "triggerName"}, {Key: "objectId"}}
 
 func (s *Service) read(ctx context.Context, store storage.Store, where query.Node) iter.Seq2[Hook, error] {
 	return func(yield func(Hook, error) bool) {
