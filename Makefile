@@ -87,7 +87,7 @@ postgis: postgres
 .PHONY: interop-rust
 interop-rust: ## the wRPC and secrets crates of wasmCloud against Parley, both ways; needs Rust
 	@command -v cargo > /dev/null || { echo 'Rust with cargo is needed for the tests against its crates'; exit 1; }
-	cd interop/rust && cargo build --locked
+	cd interop/rust && cargo build --locked --target-dir target
 	PARLEY_TEST_RUST=$(CURDIR)/interop/rust/target/debug/parley-interop $(GO) test -race -count 1 -v ./interop/rust
 
 .PHONY: timing

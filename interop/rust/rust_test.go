@@ -1,5 +1,6 @@
 // Package rust_test has the Rust client of interop/rust call what Parley serves, serve what Parley calls, and fetch secrets: the other
-// end is the code that a wasmCloud 1.9 host is built with. `make interop-rust` builds the client and runs the tests.
+// end is the code that a wasmCloud 1.9 host is built with. The same with the provider and the secrets backend as they are run is in
+// provider_test.go. `make interop-rust` builds the client and runs the tests.
 package rust_test
 
 import (
