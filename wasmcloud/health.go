@@ -61,9 +61,7 @@ func (p *problems) all(now time.Time) []error {
 	if p.config != nil {
 		all = append(all, p.config)
 	}
-	for _, err := range slices.SortedFunc(maps.Values(p.links), func(a, b error) int { return strings.Compare(a.Error(), b.Error()) }) {
-		all = append(all, err)
-	}
+	all = append(all, slices.SortedFunc(maps.Values(p.links), func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })...)
 	p.notes = slices.DeleteFunc(p.notes, func(n note) bool { return now.Sub(n.at) > noteLife })
 	for _, n := range p.notes {
 		all = append(all, n.err)
