@@ -20,6 +20,7 @@ import (
 
 const (
 	controlBuffer = 16 << 10                // messages of the host that may wait
+	leaveOverlap  = 100 * time.Millisecond  // during which both connections serve calls
 	leaveWait     = 500 * time.Millisecond  // for the calls that are on their way to a connection that was replaced
 	latticeSpread = 2000 * time.Millisecond // many providers share the login of a lattice
 )
@@ -241,6 +242,10 @@ func (l *lattice) leave(ctx context.Context, g *generation) {
 	l.all = slices.DeleteFunc(slices.Clone(l.all), func(other *generation) bool { return other == g })
 	l.changed()
 	l.mu.Unlock()
+	select { // servers that have not heard of the other connection yet still choose this one
+	case <-time.After(leaveOverlap):
+	case <-ctx.Done():
+	}
 	wait, cancel := context.WithTimeout(ctx, leaveWait)
 	err := g.rpc.StopServing(wait)
 	cancel()
