@@ -23,11 +23,15 @@ func TestCloud(t *testing.T) {
 	for _, database := range []struct{ name, uri string }{
 		{"memory", "memory:"},
 		{"sqlite", "sqlite::memory:"},
+		{"postgres", postgresURI},
 	} {
 		t.Run(database.name, func(t *testing.T) {
 			t.Parallel()
 			f := cloudCorpus(t)
 			r := &Runner{BaseURL: newCloudServer(t, f.Options, database.uri, slog.New(slog.DiscardHandler), twin()), Client: client(t)}
+			if database.uri == postgresURI {
+				r.Expect = (*Exchange).ExpectedOnPostgres
+			}
 			failures, err := r.Run(context.Background(), f)
 			for _, failure := range failures {
 				t.Error(failure)
@@ -56,6 +60,7 @@ func TestCloudJavaScript(t *testing.T) {
 		for _, database := range []struct{ name, uri string }{
 			{"memory", "memory:"},
 			{"sqlite", "sqlite::memory:"},
+			{"postgres", postgresURI},
 		} {
 			t.Run(strings.TrimSuffix(filepath.Base(path), ".txt")+"/"+database.name, func(t *testing.T) {
 				t.Parallel()
@@ -68,6 +73,9 @@ func TestCloudJavaScript(t *testing.T) {
 				sink := httptest.NewServer(Sink())
 				t.Cleanup(sink.Close)
 				r := &Runner{BaseURL: url, Client: client(t), Vars: map[string]string{"sink": sink.URL}}
+				if database.uri == postgresURI {
+					r.Expect = (*Exchange).ExpectedOnPostgres
+				}
 				failures, err := r.Run(context.Background(), f)
 				for _, failure := range failures {
 					t.Error(failure)
