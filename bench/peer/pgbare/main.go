@@ -20,6 +20,9 @@ import (
 
 const columns = `"objectId", "createdAt", "updatedAt", "at", "body", "category", "email", "grp", "meta"::text, "open", "ratio", "score", "title"`
 
+// readable is what everybody may read: the condition of Parley for who is not logged in.
+const readable = `("_rperm" IS NULL OR "_rperm" && '{*}')`
+
 type handler struct{ pool *pgxpool.Pool }
 
 func main() {
@@ -95,12 +98,12 @@ func (h handler) find(q *http.Request) ([]byte, error) {
 	table := pgx.Identifier{q.PathValue("class")}.Sanitize()
 	if values.Get("count") != "" {
 		var n int64
-		if err := h.pool.QueryRow(q.Context(), `SELECT count(*) FROM `+table+` WHERE "grp" = $1`, where.Grp).Scan(&n); err != nil {
+		if err := h.pool.QueryRow(q.Context(), `SELECT count(*) FROM `+table+` WHERE "grp" = $1 AND `+readable, where.Grp).Scan(&n); err != nil {
 			return nil, err
 		}
 		return append(strconv.AppendInt([]byte(`{"results":[],"count":`), n, 10), '}'), nil
 	}
-	found, err := h.rows(q.Context(), true, `SELECT `+columns+`, "writer" FROM `+table+` WHERE "grp" = $1 ORDER BY "score" ASC LIMIT 20`, where.Grp)
+	found, err := h.rows(q.Context(), true, `SELECT `+columns+`, "writer" FROM `+table+` WHERE "grp" = $1 AND `+readable+` ORDER BY "score" ASC LIMIT 20`, where.Grp)
 	if err != nil {
 		return nil, err
 	}
